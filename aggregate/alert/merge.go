@@ -1,0 +1,175 @@
+package alert
+
+import "time"
+
+// Change says what a report did to what was known.
+type Change uint8
+
+// What a report can do. Everything but Unchanged is written to the journal.
+const (
+	// Unchanged: a repeat that says nothing new; at most the lease moved on.
+	Unchanged Change = iota
+	// Began: a new episode fires.
+	Began
+	// Updated: the episode goes on with other annotations, times or texts.
+	Updated
+	// Ended: the episode is over.
+	Ended
+	// EndedUnknown: a resolve of an alert that wasn't known to fire. It is kept
+	// since its begin may still arrive from elsewhere.
+	EndedUnknown
+)
+
+// String names the change as the why-trail shows it.
+func (c Change) String() string {
+	switch c {
+	case Began:
+		return "began"
+	case Updated:
+		return "updated"
+	case Ended:
+		return "ended"
+	case EndedUnknown:
+		return "ended_unknown"
+	}
+	return "unchanged"
+}
+
+// Complete fills what a sender left out, as Alertmanager's API v2 does: a
+// missing start is the end or now; a missing end is now + resolveTimeout,
+// marked as ours. in is changed in place and must not be shared yet.
+//
+// For a source that says when its problems end (hold true) a missing end means
+// firing until told.
+func Complete(in *Alert, now Time, resolveTimeout time.Duration, hold bool) {
+	in.UpdatedAt = now
+	if in.ReceivedAt == 0 {
+		in.ReceivedAt = now
+	}
+	if in.StartsAt == 0 {
+		in.StartsAt = now
+		if in.EndsAt != 0 {
+			in.StartsAt = min(in.EndsAt, now)
+		}
+	}
+	if in.EndsAt == 0 && !hold {
+		in.Timeout = true
+		in.EndsAt = now.Add(resolveTimeout)
+	}
+	if in.EndsAt > now {
+		in.Lease = in.EndsAt.Sub(now)
+	}
+	if in.Onset == 0 {
+		in.Onset = in.StartsAt
+	}
+	in.Count = max(in.Count, 1)
+}
+
+// Merge folds a completed report into what is known of the same labels (old,
+// or nil) and says what changed. The result is a new Alert, or old's successor
+// with the same content where Change is Unchanged. Rules are Alertmanager's:
+// reports whose activity overlaps are one episode with the earliest start, the
+// newest texts and, while firing, the latest explicit end; otherwise the report
+// replaces what was known.
+func Merge(old, in *Alert, now Time) (*Alert, Change) {
+	res := *in
+	if old == nil || !sameEpisode(old, in, now) {
+		res.Onset = in.StartsAt
+		if in.ResolvedAt(now) {
+			return &res, EndedUnknown
+		}
+		return &res, Began
+	}
+	if in.ResolvedAt(now) && in.EndsAt < old.StartsAt {
+		return old, Unchanged // the late end of an earlier episode
+	}
+	res.StartsAt = min(old.StartsAt, in.StartsAt)
+	res.Onset, res.ReceivedAt, res.Version = old.Onset, old.ReceivedAt, old.Version
+	res.Count = old.Count + 1
+	if res.Count == 0 {
+		res.Count-- // stays at the largest number it can show
+	}
+	wasResolved := old.ResolvedAt(now)
+	switch {
+	case in.ResolvedAt(now):
+		if wasResolved {
+			res.EndsAt = max(old.EndsAt, in.EndsAt)
+		}
+	case old.EndsAt == 0 || !old.Timeout && old.EndsAt > in.EndsAt && in.EndsAt != 0:
+		res.EndsAt, res.Timeout = old.EndsAt, old.Timeout
+	}
+	res.Renewed = old.Renewed || !wasResolved && in.EndsAt > old.EndsAt && old.EndsAt != 0
+	if res.ResolvedAt(now) {
+		res.Lease = 0
+		if !wasResolved {
+			return &res, Ended
+		}
+		if res.EndsAt != old.EndsAt || !sameTexts(old, &res) {
+			return &res, Updated
+		}
+		return &res, Unchanged
+	}
+	if wasResolved {
+		// It fires again before a start later than its end was reported: a new
+		// episode by our count, with Alertmanager's earliest start.
+		res.Onset, res.ReceivedAt, res.Count, res.Renewed = max(in.StartsAt, old.EndsAt), in.ReceivedAt, 1, false
+		return &res, Began
+	}
+	// A moved lease alone is not worth a write: after a crash it is granted
+	// anew (see Recover). That the sender renews at all is, once.
+	if sameTexts(old, &res) && res.StartsAt == old.StartsAt && res.Renewed == old.Renewed && res.Timeout == old.Timeout && (res.EndsAt == old.EndsAt || res.Renewed) {
+		return &res, Unchanged
+	}
+	return &res, Updated
+}
+
+// sameEpisode says whether a report belongs to the known activity. A firing
+// alert and a report that begins before its end belong together; so does a
+// repeat of a resolve. A report that begins after the known end is a new
+// episode.
+func sameEpisode(old, in *Alert, now Time) bool {
+	if old.EndsAt == 0 {
+		return true
+	}
+	if old.ResolvedAt(now) && !in.ResolvedAt(now) {
+		return in.StartsAt < old.EndsAt
+	}
+	return in.StartsAt <= old.EndsAt
+}
+
+func sameTexts(a, b *Alert) bool {
+	if a.Annotations != b.Annotations || a.GeneratorURL != b.GeneratorURL || a.Priority != b.Priority {
+		return false
+	}
+	if a.Extra == nil || b.Extra == nil {
+		return a.Extra == b.Extra
+	}
+	return *a.Extra == *b.Extra
+}
+
+// Expire returns the resolved successor of an alert whose lease ran out, or
+// nil where it hasn't.
+func Expire(a *Alert, now Time) *Alert {
+	if a.Lease == 0 || !a.ResolvedAt(now) {
+		return nil
+	}
+	res := *a
+	res.Lease = 0
+	return &res
+}
+
+// Recover adjusts an alert read from disk after the node was away: a sender
+// that repeats itself had nobody to repeat to, so its lease starts anew. An end
+// that the sender set once, or that had passed before the last sign of life at
+// alive, stands.
+func Recover(a *Alert, alive, now Time) *Alert {
+	if a.Lease == 0 || !(a.Renewed || a.Timeout) {
+		return a
+	}
+	if !a.Renewed && a.EndsAt <= alive {
+		return a
+	}
+	res := *a
+	res.EndsAt = max(a.EndsAt, now.Add(a.Lease))
+	return &res
+}
