@@ -151,6 +151,10 @@ func (a *Alert) Key() Key { return Key{a.Tenant, a.Labels.Fingerprint()} }
 // ResolvedAt says whether the alert has ended by now.
 func (a *Alert) ResolvedAt(now Time) bool { return a.EndsAt != 0 && a.EndsAt <= now }
 
+// Fires says whether the alert fires as far as has been recorded: a lease that
+// ran out counts only once Expire has ended the alert.
+func (a *Alert) Fires() bool { return a.EndsAt == 0 || a.Lease > 0 }
+
 // ID names the episode: the fingerprint and the onset in milliseconds, base
 // 36. Every node computes the same one.
 func (a *Alert) ID() string { return EpisodeID(a.Labels.Fingerprint(), a.Onset) }

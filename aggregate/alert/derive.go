@@ -144,7 +144,7 @@ func Absent(v string) bool {
 	case v == "", v == "null", v == "*UNKNOWN*":
 		return true
 	case strings.HasPrefix(v, "{") && strings.HasSuffix(v, "}"):
-		return macroName(v[1 : len(v)-1])
+		return macroName(strings.TrimLeft(v[1:len(v)-1], "$#"))
 	case strings.HasPrefix(v, "$"):
 		return macroName(strings.TrimSuffix(strings.TrimPrefix(v[1:], "{"), "}"))
 	}
@@ -158,5 +158,5 @@ func macroName(s string) bool {
 			return false
 		}
 	}
-	return s != ""
+	return s != "" && s[0] >= 'A' && s[0] <= 'Z'
 }

@@ -99,8 +99,11 @@ func Merge(old, in *Alert, now Time) (*Alert, Change) {
 		res.EndsAt, res.Timeout = old.EndsAt, old.Timeout
 	}
 	res.Renewed = old.Renewed || !wasResolved && in.EndsAt > old.EndsAt && old.EndsAt != 0
+	res.Lease = 0
+	if res.EndsAt > now {
+		res.Lease = res.EndsAt.Sub(now)
+	}
 	if res.ResolvedAt(now) {
-		res.Lease = 0
 		if !wasResolved {
 			return &res, Ended
 		}
@@ -158,15 +161,13 @@ func Expire(a *Alert, now Time) *Alert {
 	return &res
 }
 
-// Recover adjusts an alert read from disk after the node was away: a sender
-// that repeats itself had nobody to repeat to, so its lease starts anew. An end
-// that the sender set once, or that had passed before the last sign of life at
-// alive, stands.
-func Recover(a *Alert, alive, now Time) *Alert {
-	if a.Lease == 0 || !(a.Renewed || a.Timeout) {
-		return a
-	}
-	if !a.Renewed && a.EndsAt <= alive {
+// Recover adjusts an alert read from disk after the node was away. An end that
+// came to pass while the node lived is on disk as such; so a lease that is
+// still open began before the crash, and the sender had nobody to repeat to
+// since. It starts anew where the sender repeats itself or never named an end;
+// an end that the sender set once stands.
+func Recover(a *Alert, now Time) *Alert {
+	if a.Lease == 0 || !a.Renewed && !a.Timeout {
 		return a
 	}
 	res := *a
