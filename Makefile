@@ -6,10 +6,11 @@ BIN     := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX  ?= /usr/local
 DESTDIR ?=
+MODULE  := github.com/fenghuo-mesh/fenghuo
 
 # -trimpath and no build ID of the linker's own: the same source and toolchain
 # give the same bytes wherever they are built.
-BUILDFLAGS := -trimpath -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
+BUILDFLAGS := -trimpath -ldflags '-s -w -buildid= -X $(MODULE)/cmd/fenghuo/command.version=$(VERSION)'
 
 # The systems a release is made for. check builds each of them.
 TARGETS := linux/amd64 linux/arm64 windows/amd64 darwin/arm64
@@ -43,12 +44,12 @@ check: format lint root generated cross ## format, linters, root tests, generate
 
 .PHONY: format
 format: tools ## fail if a file is not formatted (make fix formats it)
-	@bad=$$($(BIN)/gofumpt -l $(GOFILES); $(BIN)/goimports -l -local github.com/fenghuo-mesh/fenghuo $(GOFILES)); \
+	@bad=$$($(BIN)/gofumpt -l $(GOFILES); $(BIN)/goimports -l -local $(MODULE) $(GOFILES)); \
 	if [ -n "$$bad" ]; then echo "not formatted, run make fix:"; echo "$$bad"; exit 1; fi
 
 .PHONY: fix
 fix: tools ## format every file and apply what the linters can mend
-	$(BIN)/goimports -w -local github.com/fenghuo-mesh/fenghuo $(GOFILES)
+	$(BIN)/goimports -w -local $(MODULE) $(GOFILES)
 	$(BIN)/gofumpt -w $(GOFILES)
 
 # The Go files of the repository, new ones included, without testdata.
@@ -87,7 +88,7 @@ bench: ## run the benchmarks; docs/benchmarks.md says how to read them
 fuzz: ## fuzz every decoder for FUZZTIME each (10s)
 	@set -e; for p in $$($(GO) list $(PKG)); do \
 	for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
+	echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; done; done
 
 .PHONY: cover
 cover: ## test coverage, as coverage.html
