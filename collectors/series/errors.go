@@ -19,6 +19,8 @@ var (
 	ErrLimit = errors.New("query exceeds a limit")
 	// ErrBadQuery refuses a query whose parameters make no sense; expressions that can't be read give a *ParseError.
 	ErrBadQuery = errors.New("bad query")
+	// ErrExecution ends a query that was well-formed but can't be computed on the data, e.g. many-to-many matching.
+	ErrExecution = errors.New("query failed")
 	// ErrStorage says that reading samples failed, not the query.
 	ErrStorage = errors.New("reading samples failed")
 )

@@ -58,7 +58,7 @@ func (d *DB) query(ctx context.Context, expr string, o QueryOptions, make makeQu
 	if !o.Own {
 		leave, err := d.gate.enter(ctx)
 		if err != nil {
-			return Result{}, queryFailed(expr, err, "query queue")
+			return Result{}, queryFailed(expr, err, ErrBadQuery, "query queue")
 		}
 		defer leave()
 	}
@@ -91,13 +91,13 @@ func (d *DB) evaluate(ctx context.Context, q storage.Queryable, expr string, o Q
 	}()
 	query, err := make(ctx, q, promql.NewPrometheusQueryOpts(o.PerStep, o.Lookback, nil))
 	if err != nil {
-		return Result{}, queryFailed(expr, err, "")
+		return Result{}, queryFailed(expr, err, ErrBadQuery, "query preparation")
 	}
 	// Closing hands the result's memory to the next query, so everything is copied out first.
 	defer query.Close()
 	out := query.Exec(ctx)
 	if out.Err != nil {
-		return Result{}, queryFailed(expr, out.Err, "")
+		return Result{}, queryFailed(expr, out.Err, ErrExecution, "expression evaluation")
 	}
 	if res, err = copyValue(out.Value); err != nil {
 		return Result{}, err
@@ -171,10 +171,10 @@ func copyStats(s *stats.Statistics) *QueryStats {
 		PeakSamples:           b.Samples.PeakSamples,
 	}
 	for _, p := range b.Samples.TotalQueryableSamplesPerStep {
-		out.Samples.TotalQueryableSamplesPerStep = append(out.Samples.TotalQueryableSamplesPerStep, [2]int64{p.T, p.V})
+		out.Samples.TotalQueryableSamplesPerStep = append(out.Samples.TotalQueryableSamplesPerStep, StepCount{p.T, p.V})
 	}
 	for _, p := range b.Samples.SamplesReadPerStep {
-		out.Samples.SamplesReadPerStep = append(out.Samples.SamplesReadPerStep, [2]int64{p.T, p.V})
+		out.Samples.SamplesReadPerStep = append(out.Samples.SamplesReadPerStep, StepCount{p.T, p.V})
 	}
 	return out
 }
@@ -188,15 +188,14 @@ type queryError struct {
 func (e *queryError) Error() string { return e.text }
 func (e *queryError) Unwrap() error { return e.kind }
 
-// queryFailed sorts an error of the engine, or of waiting for it in phase, into this package's.
-func queryFailed(expr string, err error, phase string) error {
+// queryFailed sorts an error of the engine, or of waiting for it in phase, into this package's; kind is for what fits nowhere else.
+func queryFailed(expr string, err, kind error, phase string) error {
 	if _, ok := errors.AsType[parser.ParseErrors](err); ok {
 		return asParseError(expr, err)
 	}
 	if _, ok := errors.AsType[*parser.ParseErr](err); ok {
 		return asParseError(expr, err)
 	}
-	kind := ErrBadQuery
 	switch {
 	case errors.Is(err, ErrBusy):
 		return err
@@ -234,6 +233,8 @@ func outcome(err error) string {
 		return "canceled"
 	case errors.Is(err, ErrLimit):
 		return "limit"
+	case errors.Is(err, ErrExecution):
+		return "execution"
 	case errors.Is(err, ErrBusy):
 		return "busy"
 	}

@@ -116,7 +116,7 @@ func (d *DB) look(ctx context.Context, s Selection, call func(context.Context, s
 	defer cancel()
 	leaveGate, err := d.gate.enter(ctx)
 	if err != nil {
-		return nil, queryFailed("", err, "query queue")
+		return nil, queryFailed("", err, ErrStorage, "query queue")
 	}
 	defer leaveGate()
 	base, leave, err := d.enter()
@@ -133,7 +133,7 @@ func (d *DB) look(ctx context.Context, s Selection, call func(context.Context, s
 	case d.life.Err() != nil:
 		return nil, fmt.Errorf("%w: the store was closed or reopened", ErrStorage)
 	case ctx.Err() != nil:
-		return nil, queryFailed("", ctx.Err(), "series lookup")
+		return nil, queryFailed("", ctx.Err(), ErrStorage, "series lookup")
 	}
 	return nil, fmt.Errorf("%w: %w", ErrStorage, err)
 }

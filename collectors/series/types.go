@@ -1,6 +1,8 @@
 package series
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -137,12 +139,23 @@ type QueryTimings struct {
 
 // QuerySamples count the samples and series of a query.
 type QuerySamples struct {
-	TotalQueryableSamplesPerStep [][2]int64 `json:"totalQueryableSamplesPerStep,omitempty"`
-	TotalQueryableSamples        int64      `json:"totalQueryableSamples"`
-	SamplesReadPerStep           [][2]int64 `json:"samplesReadPerStep,omitempty"`
-	SamplesRead                  int64      `json:"samplesRead"`
-	SeriesTouched                int64      `json:"seriesTouched"`
-	PeakSamples                  int        `json:"peakSamples"`
+	TotalQueryableSamplesPerStep []StepCount `json:"totalQueryableSamplesPerStep,omitempty"`
+	TotalQueryableSamples        int64       `json:"totalQueryableSamples"`
+	SamplesReadPerStep           []StepCount `json:"samplesReadPerStep,omitempty"`
+	SamplesRead                  int64       `json:"samplesRead"`
+	SeriesTouched                int64       `json:"seriesTouched"`
+	PeakSamples                  int         `json:"peakSamples"`
+}
+
+// StepCount is a number of samples at one step.
+type StepCount struct {
+	T int64 // Unix milliseconds
+	N int64
+}
+
+// MarshalJSON writes [seconds, count].
+func (c StepCount) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, "[%v,%d]", strconv.FormatFloat(float64(c.T)/1000, 'f', -1, 64), c.N), nil
 }
 
 // NameCount is one row of a cardinality table.
