@@ -8,6 +8,22 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
+// Labels, Label and Matcher are upstream's, under names that other packages can use without importing it.
+type (
+	// Labels is an immutable label set, sorted by name.
+	Labels = labels.Labels
+	// Label is one name and value.
+	Label = labels.Label
+	// Matcher is one condition of a selector.
+	Matcher = labels.Matcher
+)
+
+// LabelsOf returns the label set of name, value, name, value... It panics if their number is odd.
+func LabelsOf(namesAndValues ...string) Labels { return labels.FromStrings(namesAndValues...) }
+
+// LabelsFromMap returns the label set of a map.
+func LabelsFromMap(m map[string]string) Labels { return labels.FromMap(m) }
+
 // Sample is one measured value of one series.
 type Sample struct {
 	// Labels identify the series; __name__ is the metric's name. They are sorted by name, as labels.Labels always are.

@@ -10,7 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
 // flushAt is how much of an answer is gathered before it is sent on.
@@ -228,10 +229,10 @@ func (s *stream) point(t int64, v float64) {
 	s.raw(`"]`)
 }
 
-func (s *stream) labels(ls labels.Labels) {
+func (s *stream) labels(ls series.Labels) {
 	s.raw(`{`)
 	first := true
-	ls.Range(func(l labels.Label) {
+	ls.Range(func(l series.Label) {
 		if !first {
 			s.raw(`,`)
 		}

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
@@ -41,7 +40,7 @@ func openStore(t testing.TB) *series.DB {
 	for i := range 41 {
 		now = epoch.Add(time.Duration(i) * 15 * time.Second)
 		put := func(name string, v float64, kv ...string) series.Sample {
-			return series.Sample{Labels: labels.FromStrings(append([]string{"__name__", name}, kv...)...), T: now.UnixMilli(), V: v}
+			return series.Sample{Labels: series.LabelsOf(append([]string{"__name__", name}, kv...)...), T: now.UnixMilli(), V: v}
 		}
 		a, err := db.Append(context.Background(), []series.Sample{
 			put("up", 1, "instance", "a:9100", "job", "node"),
@@ -362,7 +361,7 @@ func (f failing) Range(context.Context, string, series.Window, series.QueryOptio
 	return series.Result{}, f.err
 }
 
-func (f failing) Series(context.Context, series.Selection) ([]labels.Labels, []string, error) {
+func (f failing) Series(context.Context, series.Selection) ([]series.Labels, []string, error) {
 	return nil, nil, f.err
 }
 

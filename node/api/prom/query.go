@@ -6,10 +6,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
+	"github.com/prometheus/common/model"
 )
 
 func (a *API) query(r *http.Request) (answer, *apiError) {
@@ -107,7 +105,7 @@ func (a *API) series(r *http.Request) (answer, *apiError) {
 	if err != nil {
 		return answer{}, queryError(err, "match[]")
 	}
-	return answer{warnings: warnings, data: func(s *stream) { writeList(s, sets, s.labels) }}, nil
+	return answer{warnings: warnings, data: func(s *stream) { writeList(s, sets, (*stream).labels) }}, nil
 }
 
 func (a *API) labelNames(r *http.Request) (answer, *apiError) {
@@ -142,13 +140,13 @@ func (a *API) labelValues(r *http.Request) (answer, *apiError) {
 }
 
 // writeList writes a JSON list.
-func writeList[T any](s *stream, list []T, write func(T)) {
+func writeList[T any](s *stream, list []T, write func(*stream, T)) {
 	s.raw(`[`)
 	for i, e := range list {
 		if i > 0 {
 			s.raw(`,`)
 		}
-		write(e)
+		write(s, e)
 	}
 	s.raw(`]`)
 }
@@ -161,9 +159,9 @@ func resultAnswer(res series.Result) answer {
 		s.raw(`","result":`)
 		switch res.Type {
 		case series.TypeVector:
-			writeList(s, res.Vector, s.sample)
+			writeList(s, res.Vector, writeSample)
 		case series.TypeMatrix:
-			writeList(s, res.Matrix, s.series)
+			writeList(s, res.Matrix, writeSeries)
 		case series.TypeScalar:
 			s.point(res.Scalar.T, res.Scalar.V)
 		case series.TypeString:
@@ -183,15 +181,15 @@ func resultAnswer(res series.Result) answer {
 	}}
 }
 
-func (s *stream) sample(v series.Sample) {
-	s.metric(v.Labels)
+func writeSample(s *stream, v series.Sample) {
+	writeMetric(s, v.Labels)
 	s.raw(`,"value":`)
 	s.point(v.T, v.V)
 	s.raw(`}`)
 }
 
-func (s *stream) series(v series.Series) {
-	s.metric(v.Labels)
+func writeSeries(s *stream, v series.Series) {
+	writeMetric(s, v.Labels)
 	if len(v.Points) > 0 {
 		s.raw(`,"values":[`)
 		for i, p := range v.Points {
@@ -205,7 +203,7 @@ func (s *stream) series(v series.Series) {
 	s.raw(`}`)
 }
 
-func (s *stream) metric(ls labels.Labels) {
+func writeMetric(s *stream, ls series.Labels) {
 	s.raw(`{"metric":`)
 	s.labels(ls)
 }

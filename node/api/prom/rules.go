@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -22,7 +20,7 @@ type ruleFilter struct {
 	names         []string
 	groups        []string
 	files         []string
-	matchers      [][]*labels.Matcher
+	matchers      [][]*series.Matcher
 	excludeAlerts bool
 	limit         int // groups a page; 0: all
 	token         string
@@ -35,7 +33,7 @@ func parseRuleFilter(r *http.Request) (f ruleFilter, fail *apiError) {
 		if err != nil {
 			return f, &apiError{kindBadData, err}
 		}
-		if !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches("") }) {
+		if !slices.ContainsFunc(ms, func(m *series.Matcher) bool { return !m.Matches("") }) {
 			return f, &apiError{kindBadData, errors.New("match[] must contain at least one non-empty matcher")}
 		}
 		f.matchers = append(f.matchers, ms)
@@ -82,8 +80,8 @@ func (f *ruleFilter) wants(r *Rule) bool {
 	if len(f.names) > 0 && !slices.Contains(f.names, r.Name) {
 		return false
 	}
-	return len(f.matchers) == 0 || slices.ContainsFunc(f.matchers, func(ms []*labels.Matcher) bool {
-		return !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches(r.Labels[m.Name]) })
+	return len(f.matchers) == 0 || slices.ContainsFunc(f.matchers, func(ms []*series.Matcher) bool {
+		return !slices.ContainsFunc(ms, func(m *series.Matcher) bool { return !m.Matches(r.Labels[m.Name]) })
 	})
 }
 
@@ -144,7 +142,7 @@ func (a *API) rules(r *http.Request) (answer, *apiError) {
 	}
 	return answer{data: func(s *stream) {
 		s.raw(`{"groups":`)
-		writeList(s, page, func(g RuleGroup) { s.ruleGroup(g, f.excludeAlerts) })
+		writeList(s, page, func(s *stream, g RuleGroup) { writeGroup(s, g, f.excludeAlerts) })
 		if next != "" {
 			s.field("groupNextToken", false)
 			s.str(next)
@@ -164,34 +162,34 @@ func (a *API) alerts(*http.Request) (answer, *apiError) {
 	}
 	return answer{data: func(s *stream) {
 		s.raw(`{"alerts":`)
-		writeList(s, all, s.alert)
+		writeList(s, all, writeAlert)
 		s.raw(`}`)
 	}}, nil
 }
 
-func (s *stream) ruleGroup(g RuleGroup, excludeAlerts bool) {
+func writeGroup(s *stream, g RuleGroup, excludeAlerts bool) {
 	s.raw(`{"name":`)
 	s.str(g.Name)
 	s.field("file", false)
 	s.str(g.File)
 	s.field("rules", false)
-	writeList(s, g.Rules, func(r Rule) { s.rule(r, excludeAlerts) })
+	writeList(s, g.Rules, func(s *stream, r Rule) { writeRule(s, r, excludeAlerts) })
 	s.field("interval", false)
 	s.seconds(g.Interval)
 	s.field("limit", false)
 	s.int(int64(g.Limit))
-	s.evaluation(g.EvaluationTime, g.LastEvaluation)
+	writeEvaluation(s, g.EvaluationTime, g.LastEvaluation)
 	s.raw(`}`)
 }
 
-func (s *stream) evaluation(took time.Duration, last time.Time) {
+func writeEvaluation(s *stream, took time.Duration, last time.Time) {
 	s.field("evaluationTime", false)
 	s.seconds(took)
 	s.field("lastEvaluation", false)
 	s.time(last)
 }
 
-func (s *stream) rule(r Rule, excludeAlerts bool) {
+func writeRule(s *stream, r Rule, excludeAlerts bool) {
 	alerting := r.Kind == KindAlerting
 	s.raw(`{`)
 	if alerting {
@@ -217,7 +215,7 @@ func (s *stream) rule(r Rule, excludeAlerts bool) {
 		if excludeAlerts {
 			s.raw(`null`)
 		} else {
-			writeList(s, r.Alerts, s.alert)
+			writeList(s, r.Alerts, writeAlert)
 		}
 	}
 	s.field("health", false)
@@ -226,13 +224,13 @@ func (s *stream) rule(r Rule, excludeAlerts bool) {
 		s.field("lastError", false)
 		s.str(r.LastError)
 	}
-	s.evaluation(r.EvaluationTime, r.LastEvaluation)
+	writeEvaluation(s, r.EvaluationTime, r.LastEvaluation)
 	s.field("type", false)
 	s.str(or(r.Kind, KindRecording))
 	s.raw(`}`)
 }
 
-func (s *stream) alert(a Alert) {
+func writeAlert(s *stream, a Alert) {
 	s.raw(`{"labels":`)
 	s.mapping(a.Labels)
 	s.field("annotations", false)

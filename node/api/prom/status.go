@@ -146,11 +146,11 @@ func (a *API) metadata(r *http.Request) (answer, *apiError) {
 	if metric := r.Form.Get("metric"); metric != "" {
 		all = slices.DeleteFunc(all, func(m MetricMetadata) bool { return m.Name != metric })
 	}
-	return answer{data: func(s *stream) { s.metadata(all, limits["limit"], limits["limit_per_metric"]) }}, nil
+	return answer{data: func(s *stream) { writeMetadata(s, all, limits["limit"], limits["limit_per_metric"]) }}, nil
 }
 
 // metadata writes {name: [{type, help, unit}...]...} of entries sorted by name.
-func (s *stream) metadata(all []MetricMetadata, limit, perMetric int) {
+func writeMetadata(s *stream, all []MetricMetadata, limit, perMetric int) {
 	s.raw(`{`)
 	names, inName := 0, 0
 	for i, m := range all {
@@ -219,9 +219,9 @@ func (a *API) targets(r *http.Request) (answer, *apiError) {
 	slices.SortStableFunc(shownDropped, func(x, y DroppedTarget) int { return cmp.Compare(x.ScrapePool, y.ScrapePool) })
 	return answer{data: func(s *stream) {
 		s.raw(`{"activeTargets":`)
-		writeList(s, shown, s.target)
+		writeList(s, shown, writeTarget)
 		s.field("droppedTargets", false)
-		writeList(s, shownDropped, s.droppedTarget)
+		writeList(s, shownDropped, writeDropped)
 		s.field("droppedTargetCounts", false)
 		if anyState || state == "dropped" {
 			s.value(counts)
@@ -232,7 +232,7 @@ func (a *API) targets(r *http.Request) (answer, *apiError) {
 	}}, nil
 }
 
-func (s *stream) target(t Target) {
+func writeTarget(s *stream, t Target) {
 	s.raw(`{"discoveredLabels":`)
 	s.mapping(t.DiscoveredLabels)
 	s.field("labels", false)
@@ -257,7 +257,7 @@ func (s *stream) target(t Target) {
 	s.raw(`}`)
 }
 
-func (s *stream) droppedTarget(t DroppedTarget) {
+func writeDropped(s *stream, t DroppedTarget) {
 	s.raw(`{"discoveredLabels":`)
 	s.mapping(t.DiscoveredLabels)
 	s.field("scrapePool", false)

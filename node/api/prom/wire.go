@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -14,7 +12,7 @@ import (
 type Querier interface {
 	Instant(ctx context.Context, expr string, at time.Time, o series.QueryOptions) (series.Result, error)
 	Range(ctx context.Context, expr string, w series.Window, o series.QueryOptions) (series.Result, error)
-	Series(ctx context.Context, s series.Selection) (sets []labels.Labels, warnings []string, err error)
+	Series(ctx context.Context, s series.Selection) (sets []series.Labels, warnings []string, err error)
 	LabelNames(ctx context.Context, s series.Selection) (names, warnings []string, err error)
 	LabelValues(ctx context.Context, name string, s series.Selection) (values, warnings []string, err error)
 }
