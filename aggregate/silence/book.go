@@ -204,7 +204,7 @@ type Filter struct {
 	Tenant string
 	// Matchers: for each, the silence must have an identical one.
 	Matchers label.Matchers
-	// Active, Pending, Expired say which states are wanted.
+	// Active, Pending, Expired say which states are wanted; none set means all.
 	Active, Pending, Expired bool
 }
 
@@ -212,11 +212,14 @@ type Filter struct {
 // ones, soonest start first; then expired ones, latest end first.
 func (b *Book) Query(f Filter, now alert.Time) []Silence {
 	var out []Silence
+	want := [...]bool{Active: f.Active, Pending: f.Pending, Expired: f.Expired}
+	if want == [3]bool{} {
+		want = [3]bool{true, true, true}
+	}
 	for _, s := range b.byID {
 		if f.Tenant != "" && s.Tenant != f.Tenant {
 			continue
 		}
-		want := [...]bool{f.Active, f.Pending, f.Expired}
 		if want[s.StateAt(now)] && hasAll(s.Matchers, f.Matchers) {
 			out = append(out, *s)
 		}
