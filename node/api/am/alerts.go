@@ -120,7 +120,7 @@ func (a *API) partly(w http.ResponseWriter, r *http.Request, b *batch, rejected 
 		if b.indexes != nil {
 			re.Index = b.indexes[re.Index]
 		}
-		busy = busy || a.errors.Find(re.Err).Status == http.StatusServiceUnavailable
+		busy = busy || re.Busy
 		b.refused = append(b.refused, refusal{re.Index, re.Err})
 	}
 	slices.SortFunc(b.refused, func(x, y refusal) int { return cmp.Compare(x.index, y.index) })

@@ -34,6 +34,8 @@ type Sink interface {
 type Rejection struct {
 	Index int
 	Err   error
+	// Busy says that there is no room just now, rather than a fault in the alert.
+	Busy bool
 }
 
 // View is an alert as it stands at the time of asking. Nothing in it is
@@ -199,6 +201,7 @@ func New(o Options) (*API, error) {
 			return nil, fmt.Errorf("am: %w", err)
 		}
 	}
+	a.mux.Handle("/", problem.NotFound(a.mux))
 	a.mux.HandleFunc("POST /api/v2/alerts", a.postAlerts)
 	a.mux.HandleFunc("GET /api/v2/alerts", a.getAlerts)
 	a.mux.HandleFunc("GET /api/v2/alerts/groups", a.getGroups)

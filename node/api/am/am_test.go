@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -41,7 +42,7 @@ func (f *fakeNode) Accept(_ context.Context, alerts []*alert.Alert) (out []Rejec
 	for i, a := range alerts {
 		if f.reject != nil {
 			if err := f.reject(a); err != nil {
-				out = append(out, Rejection{i, err})
+				out = append(out, Rejection{Index: i, Err: err, Busy: errors.Is(err, problem.ErrUnavailable)})
 				continue
 			}
 		}

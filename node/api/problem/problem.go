@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -114,4 +115,25 @@ func WriteStatus(w http.ResponseWriter, status int, detail string) {
 	w.WriteHeader(status)
 	// A failed write means that nobody listens any more.
 	_ = json.NewEncoder(w).Encode(Document{Title: http.StatusText(status), Status: status, Detail: detail})
+}
+
+// NotFound answers what a mux has no pattern for: 405 with Allow where the path
+// exists under another method, else 404. Register it as "/".
+func NotFound(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var allow []string
+		probe := *r
+		for _, m := range [...]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			probe.Method = m
+			if _, pattern := mux.Handler(&probe); m != r.Method && pattern != "" && pattern != "/" {
+				allow = append(allow, m)
+			}
+		}
+		if len(allow) > 0 {
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			WriteStatus(w, http.StatusMethodNotAllowed, fmt.Sprintf("%.20s is not possible here; %s is", r.Method, strings.Join(allow, ", ")))
+			return
+		}
+		WriteStatus(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %.200s", r.URL.Path))
+	})
 }
