@@ -30,7 +30,7 @@ var shapeExceptions = map[string]string{}
 // topLevel is what may stand in the root of the repository.
 var topLevel = []string{
 	".ci", ".gitignore", ".gitattributes", "aggregate", "transport", "gossip", "raftstore", "collectors", "node", "cmd", "deploy", "docs",
-	"CHANGELOG.md", "LICENSE", "Makefile", "README.md", "README.zh-CN.md", "arch_test.go", "deps_test.go", "doc.go", "go.mod", "go.sum",
+	"CHANGELOG.md", "LICENSE", "Makefile", "README.md", "README.zh-CN.md", "arch_test.go", "deps_test.go", "doc.go", "docs_test.go", "go.mod", "go.sum",
 	"habits_test.go", "shape_test.go", "tree_test.go",
 }
 
