@@ -67,13 +67,13 @@ func TestFullFileNamesEverySetting(t *testing.T) {
 	require.NoError(t, err)
 	var walk func(field string, typ reflect.Type)
 	walk = func(field string, typ reflect.Type) {
-		for i := range typ.NumField() {
-			key := typ.Field(i).Tag.Get("yaml")
+		for f := range typ.Fields() {
+			key := f.Tag.Get("yaml")
 			if key == "" {
 				continue
 			}
 			at := join(field, key)
-			switch ft := typ.Field(i).Type; kindOf(ft) {
+			switch ft := f.Type; kindOf(ft) {
 			case "group":
 				walk(at, ft)
 			case "list of groups":
@@ -122,6 +122,31 @@ func TestDev(t *testing.T) {
 		require.True(t, strings.HasPrefix(a, "127.0.0.1:"), "a development node listens on loopback only, not on %s", a)
 	}
 	require.Equal(t, filepath.Join("x", "data", "rules", "*.yml"), c.Rules.Files[0])
+}
+
+func TestWriteDev(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	require.NoError(t, WriteDev(dir, "http://127.0.0.1:1/x"))
+	c := Dev(dir)
+	routes, err := os.ReadFile(c.Alertmanager.ConfigFile)
+	require.NoError(t, err)
+	require.Contains(t, string(routes), `url: "http://127.0.0.1:1/x"`)
+	files, err := filepath.Glob(c.Rules.Files[0])
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+
+	require.NoError(t, WriteDev(dir, "http://127.0.0.1:2/x"))
+	routes, err = os.ReadFile(c.Alertmanager.ConfigFile)
+	require.NoError(t, err)
+	require.Contains(t, string(routes), ":2/x", "an unclaimed file follows the node")
+
+	require.NoError(t, os.WriteFile(files[0], []byte("groups: []\n"), 0o600))
+	require.NoError(t, WriteDev(dir, "http://127.0.0.1:2/x"))
+	mine, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	require.Equal(t, "groups: []\n", string(mine), "a claimed file is the user's")
+
+	require.Error(t, WriteDev(files[0], "http://127.0.0.1:2/x"), "not a directory")
 }
 
 func TestExample(t *testing.T) {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -56,26 +55,6 @@ func Default() *Config {
 // defaultSource is what an entry of intake.sources starts from.
 func defaultSource() Source {
 	return Source{HMAC: HMAC{Header: "X-Signature", Algorithm: "sha256"}}
-}
-
-// Dev returns the profile of a development node: everything on loopback, data
-// in the given directory, short intervals, and the example files that WriteDev
-// puts there.
-func Dev(dir string) *Config {
-	c := Default()
-	c.Node.Name = "dev"
-	c.Node.Datacenter = "dev"
-	c.Node.DataDir = dir
-	c.Gossip.Listen = "127.0.0.1:" + DefaultGossipPort
-	c.QUIC.Listen = "127.0.0.1:" + DefaultQUICPort
-	c.Host.Interval = Duration(5 * time.Second)
-	c.Host.Deadline = Duration(2 * time.Second)
-	c.Rules.EvaluationInterval = Duration(5 * time.Second)
-	c.Rules.Files = []string{filepath.Join(dir, "rules", "*.yml")}
-	c.Journal.SegmentSize = 4 << 20
-	c.Journal.MaxBytes = 64 << 20
-	c.Disk.MinFree = 64 << 20
-	return c
 }
 
 // complete fills in what depends on the machine or on other settings.
