@@ -1,0 +1,76 @@
+package evaluate
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DefaultInterval is the interval of a group that names none, Prometheus's
+// global.evaluation_interval.
+const DefaultInterval = time.Minute
+
+// MaxFiles bounds how many files the patterns of one Load may match.
+const MaxFiles = 10_000
+
+// Load reads every file that matches one of the patterns (filepath.Match
+// syntax; a pattern without wildcards must name a file). interval is that of
+// groups that name none; 0 is DefaultInterval. It changes nothing: hand the Set
+// to Manager.Apply. The error is a *LoadError with all faults of all files.
+func Load(patterns []string, interval time.Duration) (*Set, error) {
+	set := &Set{}
+	files, issues := match(patterns)
+	for _, f := range files {
+		content, err := readFile(f)
+		if err != nil {
+			issues = append(issues, Issue{File: f, Reason: err.Error()})
+			continue
+		}
+		groups, found := ParseFile(f, content, interval)
+		set.Files = append(set.Files, f)
+		set.Groups = append(set.Groups, groups...)
+		issues = append(issues, found...)
+	}
+	if bad := errorsOf(issues); len(bad) > 0 {
+		return nil, &LoadError{bad}
+	}
+	set.Issues = issues
+	return set, nil
+}
+
+// match expands the patterns to files, sorted, each once.
+func match(patterns []string) (files []string, issues []Issue) {
+	for _, p := range patterns {
+		found, err := filepath.Glob(p)
+		switch {
+		case err != nil:
+			issues = append(issues, Issue{File: p, Reason: err.Error()})
+		case len(found) == 0 && strings.ContainsAny(p, "*?["):
+			issues = append(issues, Issue{File: p, Severity: Warning, Reason: "no file matches"})
+		case len(found) == 0:
+			found = []string{p}
+		}
+		files = append(files, found...)
+	}
+	slices.Sort(files)
+	files = slices.Compact(files)
+	if len(files) > MaxFiles {
+		issues = append(issues, Issue{File: strings.Join(patterns, ","), Reason: fmt.Sprintf("%d files, at most %d", len(files), MaxFiles)})
+		files = nil
+	}
+	return files, issues
+}
+
+// readFile reads at most one byte more than ParseFile takes.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
+}
