@@ -12,8 +12,8 @@ import (
 // A path in a document: the target of a link, or code that begins with a
 // folder of the house.
 var (
-	link = regexp.MustCompile(`\]\(([^)#: ]+)(?:#[^)]*)?\)`)
-	code = regexp.MustCompile("`([A-Za-z0-9_.-]+/[A-Za-z0-9_./-]+)`")
+	linkForm = regexp.MustCompile(`\]\(([^)#: ]+)(?:#[^)]*)?\)`)
+	pathForm = regexp.MustCompile("`([A-Za-z0-9_.-]+/[A-Za-z0-9_./-]+)`")
 )
 
 // TestDocumentsNameWhatExists follows every link and path in the documents: a
@@ -34,10 +34,10 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 		}
 		for i, line := range strings.Split(string(text), "\n") {
 			var named []string
-			for _, m := range link.FindAllStringSubmatch(line, -1) {
+			for _, m := range linkForm.FindAllStringSubmatch(line, -1) {
 				named = append(named, path.Join(path.Dir(p), m[1]))
 			}
-			for _, m := range code.FindAllStringSubmatch(line, -1) {
+			for _, m := range pathForm.FindAllStringSubmatch(line, -1) {
 				if top, _, _ := strings.Cut(m[1], "/"); slices.Contains(topLevel, top) {
 					named = append(named, strings.TrimSuffix(m[1], "/"))
 				}

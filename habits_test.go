@@ -18,21 +18,34 @@ var sleepers = map[string]string{}
 var variables = map[string]string{}
 
 // TestNoInit keeps start-up explicit: what exists is listed in a catalog.
-func TestNoInit(t *testing.T) {
-	eachFile(t, func(f file) {
+func TestNoInit(t *testing.T) { checkInit(t, code(t)) }
+
+func checkInit(t reporter, files []file) {
+	t.Helper()
+	for _, f := range files {
 		for _, d := range f.ast.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
 				t.Errorf("%s: init function; list it in a catalog instead", f.at(fn))
 			}
 		}
-	})
+	}
 }
 
 // TestNoSleepInTests wants virtual time: a sleep outside a synctest bubble is
 // slow on a fast machine and wrong on a slow one.
 func TestNoSleepInTests(t *testing.T) {
 	used := map[string]bool{}
-	eachTest(t, func(f file) {
+	checkSleeps(t, tests(t), used)
+	for key := range sleepers {
+		if !used[key] {
+			t.Errorf("sleepers: %s is not needed any more", key)
+		}
+	}
+}
+
+func checkSleeps(t reporter, files []file, used map[string]bool) {
+	t.Helper()
+	for _, f := range files {
 		for _, d := range f.ast.Decls {
 			fn, ok := d.(*ast.FuncDecl)
 			if !ok || fn.Body == nil {
@@ -46,11 +59,6 @@ func TestNoSleepInTests(t *testing.T) {
 				}
 				t.Errorf("%s: time.Sleep outside a synctest bubble", f.at(at))
 			}
-		}
-	})
-	for key := range sleepers {
-		if !used[key] {
-			t.Errorf("sleepers: %s is not needed any more", key)
 		}
 	}
 }
@@ -89,12 +97,22 @@ func sleeps(f file, body ast.Node) []ast.Node {
 // in one process, so whatever changes belongs to one of them. Sentinel errors,
 // tables and compiled expressions are declared once and never written.
 func TestNoPackageState(t *testing.T) {
+	used := map[string]bool{}
+	checkPackages(t, code(t), used)
+	for name := range variables {
+		if !used[name] {
+			t.Errorf("variables: %s is not needed any more", name)
+		}
+	}
+}
+
+func checkPackages(t reporter, all []file, used map[string]bool) {
+	t.Helper()
 	byDir := map[string][]file{}
-	eachFile(t, func(f file) {
+	for _, f := range all {
 		key := f.dir + " " + tags(f)
 		byDir[key] = append(byDir[key], f)
-	})
-	used := map[string]bool{}
+	}
 	for key, files := range byDir {
 		// Files for other systems are checked with those for all systems.
 		dir, tag, _ := strings.Cut(key, " ")
@@ -102,11 +120,6 @@ func TestNoPackageState(t *testing.T) {
 			files = append(slices.Clone(files), byDir[dir+" "]...)
 		}
 		checkState(t, dir, files, used)
-	}
-	for name := range variables {
-		if !used[name] {
-			t.Errorf("variables: %s is not needed any more", name)
-		}
 	}
 }
 
@@ -127,7 +140,7 @@ func tags(f file) string {
 	return ""
 }
 
-func checkState(t *testing.T, dir string, files []file, used map[string]bool) {
+func checkState(t reporter, dir string, files []file, used map[string]bool) {
 	t.Helper()
 	info := &types.Info{Defs: map[*ast.Ident]types.Object{}, Uses: map[*ast.Ident]types.Object{}}
 	conf := types.Config{Importer: nothing{}, Error: func(error) {}, FakeImportC: true}

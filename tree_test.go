@@ -86,27 +86,27 @@ var parsed = sync.OnceValues(func() ([]file, error) {
 	return out, nil
 })
 
-// eachFile calls do for every hand-written, non-test Go file of the module.
-func eachFile(t *testing.T, do func(f file)) {
-	t.Helper()
-	eachGo(t, func(f file) {
-		if !strings.HasSuffix(f.name, "_test.go") && !ast.IsGenerated(f.ast) {
-			do(f)
-		}
-	})
+// reporter is what a check complains to: a test, or the test of the checks.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
 }
 
-// eachTest calls do for every test file of the module.
-func eachTest(t *testing.T, do func(f file)) {
+// code lists every hand-written, non-test Go file of the module.
+func code(t *testing.T) []file {
 	t.Helper()
-	eachGo(t, func(f file) {
-		if strings.HasSuffix(f.name, "_test.go") {
-			do(f)
-		}
-	})
+	return slices.DeleteFunc(goFiles(t), func(f file) bool { return f.isTest() || ast.IsGenerated(f.ast) })
 }
 
-func eachGo(t *testing.T, do func(f file)) {
+// tests lists every test file of the module.
+func tests(t *testing.T) []file {
+	t.Helper()
+	return slices.DeleteFunc(goFiles(t), func(f file) bool { return !f.isTest() })
+}
+
+func (f file) isTest() bool { return strings.HasSuffix(f.name, "_test.go") }
+
+func goFiles(t *testing.T) []file {
 	t.Helper()
 	all, err := parsed()
 	if err != nil {
@@ -115,7 +115,5 @@ func eachGo(t *testing.T, do func(f file)) {
 	if len(all) == 0 {
 		t.Fatal("no Go file found")
 	}
-	for _, f := range all {
-		do(f)
-	}
+	return slices.Clone(all)
 }
