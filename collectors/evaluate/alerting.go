@@ -10,6 +10,8 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
+
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
@@ -33,7 +35,7 @@ var ErrLabels = errors.New("result has invalid alert labels")
 // alerting is an alerting rule. Work on labels and annotations is kept from one
 // evaluation to the next, as long as it would give the same.
 type alerting struct {
-	spec                *RuleSpec
+	spec                *rulefile.Rule
 	env                 *env
 	scope               *scope
 	group               *groupIdentity
@@ -66,7 +68,7 @@ type derived struct {
 	alert                     *alert.Alert
 }
 
-func newAlerting(spec *RuleSpec, g *Group) *alerting {
+func newAlerting(spec *rulefile.Rule, g *Group) *alerting {
 	a := &alerting{
 		spec: spec, env: g.env, scope: &g.scope, group: &g.identity, mu: &g.mu,
 		known: map[uint64]*known{}, derived: map[label.Set]*derived{},
@@ -84,7 +86,7 @@ func (a *alerting) life(limit int) rule.Spec {
 	return rule.Spec{For: a.spec.For, KeepFiringFor: a.spec.KeepFiringFor, Limit: limit, Flap: a.spec.Flap}
 }
 
-func (a *alerting) specOf() *RuleSpec { return a.spec }
+func (a *alerting) specOf() *rulefile.Rule { return a.spec }
 
 func (a *alerting) eval(ctx context.Context, at moment) ([]series.Sample, error) {
 	a.samples = a.samples[:0]
@@ -166,7 +168,7 @@ func (a *alerting) data(s *series.Sample) *data {
 }
 
 func (a *alerting) expand(t *text, d *data) string {
-	out, err := t.expand(a.scope, a.spec.Name, d)
+	out, err := t.expand(a.scope, a.spec.Name, *d)
 	if err != nil {
 		a.env.Logger.Warn("expanding an alert's template failed", "rule_group", a.group.key, "alert", a.spec.Name, "name", t.name, "err", err)
 	}

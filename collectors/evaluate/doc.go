@@ -1,15 +1,12 @@
-// Package evaluate owns the rules of this host: it reads Prometheus rule files,
-// evaluates them over the host's samples on a schedule, and reports the
-// complete set of firing alerts of each group.
+// Package evaluate owns the rules of this host at work: it evaluates them over
+// the host's samples on a schedule, and reports the complete set of firing
+// alerts of each group.
 //
-// Prometheus rule files load unchanged, and behave as there: see rule for the
-// life of an alert. What Fenghuo adds sits beside it without breaking the
-// format: a top-level block `fenghuo:` (see extension.go), and rule labels
-// fenghuo_flap and fenghuo_tenant, which are settings and never labels of an
-// alert.
+// Prometheus rule files load unchanged (see rulefile for what Fenghuo adds) and
+// behave as there (see aggregate/rule for the life of an alert).
 //
-// Reading is apart from living: Load does everything that can fail and gives a
-// Set; Manager.Apply swaps it in. What is the same as before goes on
+// Reading is apart from living: rulefile.Load does everything that can fail and
+// gives a Set; Manager.Apply swaps it in. What is the same as before goes on
 // undisturbed, what has changed keeps the state of the rules that are alike in
 // name and labels.
 //

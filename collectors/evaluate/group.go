@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"sync"
-	"text/template"
 	"time"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -39,8 +40,8 @@ func newEnv(o Options) (*env, error) {
 var ErrResult = errors.New("rule result is not a vector or scalar")
 
 // query evaluates a rule's expression.
-func (e *env) query(ctx context.Context, spec *RuleSpec, at moment) ([]series.Sample, error) {
-	expr, err := spec.query(rule.Scope{At: at.now, Tenant: or(spec.Tenant, e.Tenant), Host: e.Host})
+func (e *env) query(ctx context.Context, spec *rulefile.Rule, at moment) ([]series.Sample, error) {
+	expr, err := spec.Resolve(rule.Scope{At: at.now, Tenant: or(spec.Tenant, e.Tenant), Host: e.Host})
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +93,7 @@ type groupIdentity struct {
 // Group is one group of rules at work. Eval and Restore must not be called
 // concurrently; Status may be called at any time.
 type Group struct {
-	spec     *GroupSpec
+	spec     *rulefile.Group
 	env      *env
 	identity groupIdentity
 	scope    scope
@@ -116,14 +117,14 @@ type health struct {
 	at   time.Time // zero: not evaluated yet
 }
 
-func newGroup(spec *GroupSpec, e *env) *Group {
+func newGroup(spec *rulefile.Group, e *env) *Group {
 	g := &Group{
 		spec: spec, env: e,
 		identity: groupIdentity{key: spec.Key(), extra: alert.Extra{RuleGroup: spec.Key()}},
 		written:  make([]written, len(spec.Rules)), health: make([]health, len(spec.Rules)),
 	}
 	g.scope = scope{query: e.templateQuery, external: e.ExternalLabels.Map(), externalURL: e.ExternalURL, timeout: e.TemplateTimeout}
-	g.scope.root = template.New("").Option("missingkey=zero").Funcs(g.scope.functions())
+	g.scope.root = g.scope.newRoot()
 	for _, r := range spec.Rules {
 		if r.Alerting {
 			g.rules = append(g.rules, newAlerting(r, g))
@@ -136,7 +137,7 @@ func newGroup(spec *GroupSpec, e *env) *Group {
 }
 
 // Spec is the group as written.
-func (g *Group) Spec() *GroupSpec { return g.spec }
+func (g *Group) Spec() *rulefile.Group { return g.spec }
 
 func (g *Group) offset() time.Duration {
 	if g.spec.QueryOffset != nil {
@@ -268,11 +269,11 @@ func (g *Group) copyFrom(from *Group) {
 	g.took, g.last = from.took, from.last
 	places := map[string][]int{}
 	for i, r := range from.rules {
-		id := r.specOf().identity()
+		id := r.specOf().Identity()
 		places[id] = append(places[id], i)
 	}
 	for i, r := range g.rules {
-		id := r.specOf().identity()
+		id := r.specOf().Identity()
 		if len(places[id]) == 0 {
 			continue
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
+
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/stretchr/testify/require"
 
@@ -67,8 +69,8 @@ func ask(t testing.TB, db Querier, expr string, when time.Time) []string {
 // groupOf makes the only group of a rule file at work.
 func groupOf(t testing.TB, file string, o Options) *Group {
 	t.Helper()
-	specs, issues := ParseFile("rules.yml", []byte(file), 15*time.Second)
-	require.Empty(t, errorsOf(issues), "%v", issues)
+	specs, issues := rulefile.ParseFile("rules.yml", []byte(file), 15*time.Second)
+	require.Empty(t, rulefile.Errors(issues), "%v", issues)
 	require.Len(t, specs, 1)
 	e, err := newEnv(o)
 	require.NoError(t, err)

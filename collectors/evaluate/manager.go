@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
+
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -104,7 +106,7 @@ func (m *Manager) keys() ([]string, bool) {
 // state of the rules that are alike, those that are gone end: their series are
 // marked stale and their alerts resolve. It waits for evaluations under way of
 // groups that change, and can't fail.
-func (m *Manager) Apply(ctx context.Context, set *Set) {
+func (m *Manager) Apply(ctx context.Context, set *rulefile.Set) {
 	m.apply.Lock()
 	defer m.apply.Unlock()
 	m.mu.Lock()
@@ -119,7 +121,7 @@ func (m *Manager) Apply(ctx context.Context, set *Set) {
 	for _, spec := range set.Groups {
 		before := old[spec.Key()]
 		delete(old, spec.Key())
-		if before != nil && before.group.spec.content == spec.content {
+		if before != nil && before.group.spec.Same(spec) {
 			groups = append(groups, before)
 			continue
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
@@ -32,7 +34,7 @@ type Appender interface {
 // be repeated, and a call that failed is made good by the next one.
 type Reporter interface {
 	// Report takes the complete set of firing alerts of one rule group. What the
-	// group reported before and doesn't now is resolved. group is a GroupSpec's
+	// group reported before and doesn't now is resolved. group is a rulefile.Group's
 	// Key. The alerts are immutable.
 	Report(ctx context.Context, group string, firing []*alert.Alert) error
 	// Retain says which groups there are: what others have reported is resolved.
@@ -133,7 +135,7 @@ func (o Options) validate() error {
 	case o.TemplateTimeout < 0 || o.OutageTolerance < 0 || o.ForGracePeriod < 0:
 		return fmt.Errorf("evaluate: TemplateTimeout, OutageTolerance or ForGracePeriod is negative")
 	}
-	if err := checkTenant(o.Tenant); err != nil {
+	if err := rulefile.CheckTenant(o.Tenant); err != nil {
 		return fmt.Errorf("evaluate: Tenant: %w", err)
 	}
 	if _, err := url.Parse(o.ExternalURL); err != nil {

@@ -7,6 +7,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
+
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -22,7 +24,7 @@ type evaluator interface {
 	// eval evaluates the rule and returns the samples to store.
 	eval(ctx context.Context, at moment) ([]series.Sample, error)
 	// specOf is the rule as written.
-	specOf() *RuleSpec
+	specOf() *rulefile.Rule
 }
 
 // moment is one evaluation of a group.
@@ -38,7 +40,7 @@ func (m moment) at() time.Time { return m.now.Add(-m.offset) }
 // recording is a recording rule. A result's labels are worked out once, and kept
 // as long as the result comes back.
 type recording struct {
-	spec  *RuleSpec
+	spec  *rulefile.Rule
 	env   *env
 	known map[uint64]*recorded
 	round uint32
@@ -52,11 +54,11 @@ type recorded struct {
 	round    uint32
 }
 
-func newRecording(spec *RuleSpec, e *env) *recording {
+func newRecording(spec *rulefile.Rule, e *env) *recording {
 	return &recording{spec: spec, env: e, known: map[uint64]*recorded{}}
 }
 
-func (r *recording) specOf() *RuleSpec { return r.spec }
+func (r *recording) specOf() *rulefile.Rule { return r.spec }
 
 func (r *recording) eval(ctx context.Context, at moment) ([]series.Sample, error) {
 	r.out = r.out[:0]

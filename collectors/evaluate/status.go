@@ -111,13 +111,9 @@ func (g *Group) ruleStatus(r evaluator, h health, now time.Time) RuleStatus {
 		Tenant: or(spec.Tenant, g.env.Tenant), Flap: spec.Flap != nil, Off: !rule.InAny(spec.Schedule, now),
 		Health: HealthUnknown, EvaluationTime: h.took, LastEvaluation: h.at,
 	}
-	if len(spec.parameters) > 0 {
-		scope := rule.Scope{At: now, Tenant: out.Tenant, Host: g.env.Host}
-		out.Parameters = make(map[string]string, len(spec.parameters))
-		for name, p := range spec.parameters {
-			out.Parameters[name] = p.Resolve(scope)
-		}
-		if query, err := spec.query(scope); err == nil {
+	scope := rule.Scope{At: now, Tenant: out.Tenant, Host: g.env.Host}
+	if out.Parameters = spec.Parameters(scope); out.Parameters != nil {
+		if query, err := spec.Resolve(scope); err == nil {
 			out.Query = query
 		}
 	}

@@ -71,18 +71,85 @@ func (t *text) compile(s *scope, rule string) {
 		return
 	}
 	name := "__alert_" + rule
-	root := s.root
-	if strings.Contains(t.source, "define") || strings.Contains(t.source, "block") {
-		// Named templates must not meet those of other texts.
-		root = template.New(name).Option("missingkey=zero").Funcs(s.functions())
+	root, alone := s.root, t.names()
+	if alone { // named templates must not meet those of other texts
+		root = s.newRoot()
 	}
 	parsed, err := root.New(name).Parse(prefix + t.source)
+	if err == nil && alone {
+		err = circle(parsed)
+	}
 	if err != nil {
 		t.err = fmt.Errorf("error parsing template %s: %w", name, err)
 		return
 	}
 	t.parsed = parsed
 	t.look(parsed)
+}
+
+// names says whether the text may define or execute named templates.
+func (t *text) names() bool {
+	return strings.Contains(t.source, "define") || strings.Contains(t.source, "block") || strings.Contains(t.source, "template")
+}
+
+// newRoot makes a template that carries the functions of Prometheus.
+func (s *scope) newRoot() *template.Template {
+	return template.New("").Option("missingkey=zero").Funcs(s.functions())
+}
+
+// circle refuses templates that execute themselves: 100,000 levels, where
+// text/template stops, take hundreds of megabytes.
+func circle(root *template.Template) error {
+	const (
+		under = 1 // way
+		done  = 2
+	)
+	state := map[string]int{}
+	var visit func(name string) error
+	visit = func(name string) error {
+		t := root.Lookup(name)
+		if t == nil || t.Tree == nil || state[name] == done {
+			return nil
+		}
+		if state[name] == under {
+			return fmt.Errorf("%w: template %q executes itself", ErrTemplate, name)
+		}
+		state[name] = under
+		for _, called := range calls(t.Root, nil) {
+			if err := visit(called); err != nil {
+				return err
+			}
+		}
+		state[name] = done
+		return nil
+	}
+	for _, t := range root.Templates() {
+		if err := visit(t.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// calls appends the names of the templates that a list of nodes executes.
+func calls(l *parse.ListNode, names []string) []string {
+	if l == nil {
+		return names
+	}
+	branch := func(b *parse.BranchNode) { names = calls(b.ElseList, calls(b.List, names)) }
+	for _, n := range l.Nodes {
+		switch n := n.(type) {
+		case *parse.TemplateNode:
+			names = append(names, n.Name)
+		case *parse.IfNode:
+			branch(&n.BranchNode)
+		case *parse.RangeNode:
+			branch(&n.BranchNode)
+		case *parse.WithNode:
+			branch(&n.BranchNode)
+		}
+	}
+	return names
 }
 
 // look finds out what the result depends on. What it can't see through counts
@@ -144,7 +211,7 @@ func (t *text) lookAtBranch(b *parse.BranchNode) {
 
 // expand executes the text. An error becomes the text, with Prometheus's words,
 // and is returned too.
-func (t *text) expand(s *scope, rule string, d *data) (string, error) {
+func (t *text) expand(s *scope, rule string, d data) (string, error) {
 	if t.plain() {
 		return t.source, nil
 	}
@@ -156,7 +223,7 @@ func (t *text) expand(s *scope, rule string, d *data) (string, error) {
 	return out, nil
 }
 
-func (t *text) execute(s *scope, d *data) (out string, err error) {
+func (t *text) execute(s *scope, d data) (out string, err error) {
 	if t.err != nil {
 		return "", t.err
 	}
@@ -203,7 +270,7 @@ func (s *scope) alive() error {
 	if err := s.ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
-	if time.Now().After(s.deadline) {
+	if !time.Now().Before(s.deadline) {
 		return fmt.Errorf("%w: the templates of this rule took more than %v", ErrTemplate, s.timeout)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package evaluate
+package rulefile
 
 import (
 	"cmp"
@@ -81,7 +81,8 @@ func (e *LoadError) Error() string {
 // Unwrap is ErrRules.
 func (e *LoadError) Unwrap() error { return ErrRules }
 
-func errorsOf(issues []Issue) []Issue {
+// Errors are the issues that refuse a file.
+func Errors(issues []Issue) []Issue {
 	return slices.DeleteFunc(slices.Clone(issues), func(i Issue) bool { return i.Severity != Error })
 }
 

@@ -1,4 +1,4 @@
-package evaluate
+package rulefile
 
 import (
 	"os"
@@ -262,7 +262,7 @@ func FuzzParseFile(f *testing.F) {
 	f.Add([]byte("a: &a [x,x]\nb: &b [*a,*a]\ngroups: *b"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		groups, issues := ParseFile("f", content, 0)
-		if len(errorsOf(issues)) > 0 && groups != nil {
+		if len(Errors(issues)) > 0 && groups != nil {
 			t.Fatal("groups of a file with errors")
 		}
 		for _, g := range groups {

@@ -1,4 +1,4 @@
-package evaluate
+package rulefile
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ const (
 
 // parsed is what one file holds.
 type parsed struct {
-	groups []*GroupSpec
+	groups []*Group
 	issues []Issue
 }
 
@@ -42,7 +42,7 @@ type parsed struct {
 //
 // The content is Prometheus's format with the block `fenghuo:` beside `groups:`,
 // or a PrometheusRule object of the Prometheus operator, whose spec has that form.
-func ParseFile(name string, content []byte, interval time.Duration) ([]*GroupSpec, []Issue) {
+func ParseFile(name string, content []byte, interval time.Duration) ([]*Group, []Issue) {
 	p := parsed{}
 	r := reporter{file: name, issues: &p.issues}
 	if interval <= 0 {
@@ -52,7 +52,7 @@ func ParseFile(name string, content []byte, interval time.Duration) ([]*GroupSpe
 		p.readRoot(r, root, interval)
 	}
 	sortIssues(p.issues)
-	if len(errorsOf(p.issues)) > 0 {
+	if len(Errors(p.issues)) > 0 {
 		return nil, p.issues
 	}
 	return p.groups, p.issues
@@ -147,7 +147,7 @@ type groupHead struct {
 	Rules       []yaml.Node       `yaml:"rules"`
 }
 
-func (p *parsed) readGroup(r reporter, n *yaml.Node, ext *extension, interval time.Duration) *GroupSpec {
+func (p *parsed) readGroup(r reporter, n *yaml.Node, ext *extension, interval time.Duration) *Group {
 	if n.Kind != yaml.MappingNode {
 		r.at(n, Error, "a group must be a mapping")
 		return nil
@@ -164,7 +164,7 @@ func (p *parsed) readGroup(r reporter, n *yaml.Node, ext *extension, interval ti
 	if head.Name == "" {
 		r.at(n, Error, "Groupname must not be empty")
 	}
-	g := &GroupSpec{File: r.file, Name: head.Name, Interval: time.Duration(head.Interval), Limit: head.Limit}
+	g := &Group{File: r.file, Name: head.Name, Interval: time.Duration(head.Interval), Limit: head.Limit}
 	if g.Interval == 0 {
 		g.Interval = interval
 	}
@@ -202,7 +202,7 @@ func checkLabels(r reporter, n *yaml.Node, ls map[string]string) {
 	}
 }
 
-func readRule(r reporter, n *yaml.Node, i int, head groupHead, ext *extension) *RuleSpec {
+func readRule(r reporter, n *yaml.Node, i int, head groupHead, ext *extension) *Rule {
 	if n.Kind != yaml.MappingNode {
 		r.at(n, Error, fmt.Sprintf("rule %d must be a mapping", i+1))
 		return nil
@@ -230,7 +230,7 @@ func readRule(r reporter, n *yaml.Node, i int, head groupHead, ext *extension) *
 	if len(bad) > 0 {
 		return nil
 	}
-	spec := &RuleSpec{
+	spec := &Rule{
 		Alerting: written.Alert != "", Name: r.rule, Expr: written.Expr,
 		For: time.Duration(written.For), KeepFiringFor: time.Duration(written.KeepFiringFor),
 		Annotations: labels.FromMap(written.Annotations), Line: n.Line, Column: n.Column,
@@ -259,7 +259,7 @@ func checkBounds(r reporter, n *yaml.Node, w *rulefmt.Rule) {
 }
 
 // checkExpr checks the expression with every value of every parameter.
-func checkExpr(r reporter, n *yaml.Node, spec *RuleSpec) {
+func checkExpr(r reporter, n *yaml.Node, spec *Rule) {
 	base := func(name string) (string, bool) {
 		p, ok := spec.parameters[name]
 		if !ok {

@@ -1,4 +1,4 @@
-package evaluate
+package rulefile
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ const MaxFiles = 10_000
 // Load reads every file that matches one of the patterns (filepath.Match
 // syntax; a pattern without wildcards must name a file). interval is that of
 // groups that name none; 0 is DefaultInterval. It changes nothing: hand the Set
-// to Manager.Apply. The error is a *LoadError with all faults of all files.
+// to evaluate.Manager.Apply. The error is a *LoadError with all faults of all files.
 func Load(patterns []string, interval time.Duration) (*Set, error) {
 	set := &Set{}
 	files, issues := match(patterns)
@@ -35,7 +35,7 @@ func Load(patterns []string, interval time.Duration) (*Set, error) {
 		set.Groups = append(set.Groups, groups...)
 		issues = append(issues, found...)
 	}
-	if bad := errorsOf(issues); len(bad) > 0 {
+	if bad := Errors(issues); len(bad) > 0 {
 		return nil, &LoadError{bad}
 	}
 	set.Issues = issues

@@ -1,4 +1,7 @@
-package evaluate
+// Package rulefile owns the form of rule files: Prometheus's, and what Fenghuo
+// adds to it. It reads them, reports every fault with its place, and gives
+// groups of rules that are checked and immutable.
+package rulefile
 
 import (
 	"strings"
@@ -12,7 +15,7 @@ import (
 // Set is what Load makes of rule files: complete, checked, immutable.
 type Set struct {
 	// Groups are sorted by file and stand in the order of the file.
-	Groups []*GroupSpec
+	Groups []*Group
 	// Files are the files that were read, sorted.
 	Files []string
 	// Issues are warnings and hints; a Set has no errors.
@@ -33,25 +36,28 @@ func (s *Set) Rules() (alerting, recording int) {
 	return alerting, recording
 }
 
-// GroupSpec is one group of rules as written, immutable.
-type GroupSpec struct {
+// Group is one group of rules as written, immutable.
+type Group struct {
 	File, Name string
 	// Interval is the time between evaluations, never 0.
 	Interval time.Duration
-	// QueryOffset is how far in the past the group looks; nil is Options.QueryOffset.
+	// QueryOffset is how far in the past the group looks; nil is the manager's.
 	QueryOffset *time.Duration
 	// Limit bounds the alerts, or series, of each rule; 0 is none.
 	Limit int
-	Rules []*RuleSpec
+	Rules []*Rule
 
 	content string // digest of all that was written about the group
 }
 
-// Key names the group among all files: "file;name", as Prometheus's metrics do.
-func (g *GroupSpec) Key() string { return g.File + ";" + g.Name }
+// Same says whether two groups of one Key mean the same.
+func (g *Group) Same(other *Group) bool { return g.content == other.content }
 
-// RuleSpec is one rule as written, immutable.
-type RuleSpec struct {
+// Key names the group among all files: "file;name", as Prometheus's metrics do.
+func (g *Group) Key() string { return g.File + ";" + g.Name }
+
+// Rule is one rule as written, immutable.
+type Rule struct {
 	// Alerting says whether it is an alerting rule; else it records.
 	Alerting bool
 	// Name is the alert's name or the recorded metric's.
@@ -66,7 +72,7 @@ type RuleSpec struct {
 	// Annotations are templates as the rule's labels are.
 	Annotations        labels.Labels
 	For, KeepFiringFor time.Duration
-	// Tenant owns the alerts; "" is Options.Tenant.
+	// Tenant owns the alerts; "" is the manager's.
 	Tenant string
 	// Flap damps flapping; nil doesn't.
 	Flap *rule.Flap
@@ -80,11 +86,12 @@ type RuleSpec struct {
 	parameters map[string]*rule.Parameter
 }
 
-// identity is what makes a rule the same one after a reload: Prometheus's rule.
-func (r *RuleSpec) identity() string { return r.Name + r.Labels.String() }
+// Identity is what makes a rule the same one after a reload: its name and
+// labels, as in Prometheus.
+func (r *Rule) Identity() string { return r.Name + r.Labels.String() }
 
-// query gives the expression for a scope.
-func (r *RuleSpec) query(s rule.Scope) (string, error) {
+// Resolve gives the expression with the values that its parameters have in a scope.
+func (r *Rule) Resolve(s rule.Scope) (string, error) {
 	return r.template.Expand(func(name string) (string, bool) {
 		p, ok := r.parameters[name]
 		if !ok {
@@ -92,6 +99,19 @@ func (r *RuleSpec) query(s rule.Scope) (string, error) {
 		}
 		return p.Resolve(s), true
 	})
+}
+
+// Parameters gives the values that the rule's parameters have in a scope; nil
+// for a rule without.
+func (r *Rule) Parameters(s rule.Scope) map[string]string {
+	if len(r.parameters) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(r.parameters))
+	for name, p := range r.parameters {
+		out[name] = p.Resolve(s)
+	}
+	return out
 }
 
 // settings of Fenghuo among a rule's labels.

@@ -1,4 +1,4 @@
-package evaluate
+package rulefile
 
 import (
 	"fmt"
@@ -86,13 +86,14 @@ func readTenant(r reporter, n *yaml.Node) string {
 	if n == nil {
 		return ""
 	}
-	if err := checkTenant(n.Value); n.Kind != yaml.ScalarNode || err != nil {
+	if err := CheckTenant(n.Value); n.Kind != yaml.ScalarNode || err != nil {
 		r.at(n, Error, fmt.Sprintf("tenant: %v", err))
 	}
 	return n.Value
 }
 
-func checkTenant(t string) error {
+// CheckTenant checks the name of a tenant.
+func CheckTenant(t string) error {
 	if t == "" || len(t) > maxTenantBytes {
 		return fmt.Errorf("name has %d bytes, want 1 to %d", len(t), maxTenantBytes)
 	}
@@ -329,7 +330,7 @@ func parseFlap(text string) (*rule.Flap, error) {
 
 // apply gives a rule its labels, parameters and settings: the file's, then the
 // labels', then those of the block's rules.
-func (e *extension) apply(r reporter, n *yaml.Node, spec *RuleSpec, head groupHead, own map[string]string) {
+func (e *extension) apply(r reporter, n *yaml.Node, spec *Rule, head groupHead, own map[string]string) {
 	spec.Tenant = e.tenant
 	written := map[string]string{} // an empty one takes the result's label away
 	for _, m := range []map[string]string{head.Labels, own} {
@@ -371,13 +372,13 @@ func (e *extension) apply(r reporter, n *yaml.Node, spec *RuleSpec, head groupHe
 	}
 }
 
-func (e *extension) applyLabel(r reporter, n *yaml.Node, spec *RuleSpec, name, value string) {
+func (e *extension) applyLabel(r reporter, n *yaml.Node, spec *Rule, name, value string) {
 	var err error
 	switch name {
 	case labelFlap:
 		spec.Flap, err = parseFlap(value)
 	case labelTenant:
-		spec.Tenant, err = value, checkTenant(value)
+		spec.Tenant, err = value, CheckTenant(value)
 	default:
 		err = fmt.Errorf("unknown setting; there are %s and %s", labelFlap, labelTenant)
 	}

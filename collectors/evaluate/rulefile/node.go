@@ -1,4 +1,4 @@
-package evaluate
+package rulefile
 
 import (
 	"fmt"
