@@ -42,7 +42,7 @@ func (d *DB) Append(ctx context.Context, batch []Sample) (Appended, error) {
 	if err := ctx.Err(); err != nil {
 		return sum, fmt.Errorf("append: %w", err)
 	}
-	if err := d.guard.admit(base); err != nil {
+	if err := d.guard.admit(); err != nil {
 		return sum, err
 	}
 	app := base.Appender(ctx)

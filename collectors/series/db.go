@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/fileutil"
 	"github.com/prometheus/prometheus/util/compression"
 )
 
@@ -21,6 +25,7 @@ type DB struct {
 	gate    *gate
 	guard   *guard
 	metrics *metrics
+	lock    fileutil.Releaser // keeps other processes out, also while the database is swapped
 
 	// appending lets one batch in at a time, so that MaxSeries is exact. It is taken after mu.
 	appending sync.Mutex
@@ -48,13 +53,13 @@ func Open(o Options) (*DB, error) {
 	}
 	d := &DB{opts: o, metrics: m, gate: newGate(o.MaxConcurrent, o.MaxQueued)}
 	d.guard = newGuard(o, m)
-	if err := d.attach(); err != nil {
+	if err := d.own(); err != nil {
 		m.unregister()
 		return nil, fmt.Errorf("series: open %s: %w", o.Dir, err)
 	}
 	step := o.SubqueryStep.Milliseconds()
 	d.engine = promql.NewEngine(promql.EngineOpts{
-		Logger:                   o.Logger,
+		Logger:                   o.upstream,
 		MaxSamples:               o.MaxSamples,
 		Timeout:                  o.QueryTimeout,
 		LookbackDelta:            o.Lookback,
@@ -68,6 +73,22 @@ func Open(o Options) (*DB, error) {
 	d.engine.SetQueryLimits(uint64(o.MaxQuerySeries), uint64(o.MaxSamplesRead), 0)
 	m.watch(d)
 	return d, nil
+}
+
+// own locks the directory and opens the database in it.
+func (d *DB) own() error {
+	if err := os.MkdirAll(d.opts.Dir, 0o750); err != nil {
+		return err
+	}
+	lock, _, err := fileutil.Flock(filepath.Join(d.opts.Dir, "lock"))
+	if err != nil {
+		return fmt.Errorf("lock the directory, which one process may use at a time: %w", err)
+	}
+	if err := d.attach(); err != nil {
+		return errors.Join(err, lock.Release())
+	}
+	d.lock = lock
+	return nil
 }
 
 // attach opens the database, repairing what stands in the way. The caller holds mu or is alone.
@@ -107,12 +128,13 @@ func databaseOptions(o Options) *tsdb.Options {
 	t.HeadChunksWriteQueueSize = 0
 	t.MinBlockDuration = minBlock.Milliseconds()
 	t.MaxBlockDuration = maxBlock.Milliseconds()
-	t.MaxBlockChunkSegmentSize = 64 << 20
+	t.MaxBlockChunkSegmentSize = chunkSegment
 	t.RetentionDuration = o.Retention.Milliseconds()
 	t.MaxBytes = o.MaxBytes
 	t.OutOfOrderTimeWindow = o.OutOfOrder.Milliseconds()
 	t.FloatChunkEncoding = chunkenc.EncXOR
 	t.EnableExemplarStorage = false
+	t.NoLockfile = true // own holds a lock of its own
 	if o.Volatile {
 		t.WALSegmentSize = -1
 		t.RetentionDuration = 0
@@ -163,7 +185,7 @@ func (d *DB) Maintain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.guard.check(base)
+	d.guard.measure(base)
 	torn := d.guard.torn()
 	room := d.guard.roomToCompact()
 	ahead := futureOf(base, d.opts)
@@ -171,7 +193,7 @@ func (d *DB) Maintain(ctx context.Context) error {
 
 	switch {
 	case torn && room:
-		return d.reopen(func() error { return nil })
+		return d.mend(ctx)
 	case ahead > 0 && !d.opts.Volatile:
 		return d.reopen(func() error { return setAsideFuture(d.opts, d.metrics, ahead) })
 	case !room:
@@ -197,6 +219,51 @@ func (d *DB) compact(ctx context.Context) error {
 		releaseMemory()
 	}
 	return nil
+}
+
+// mend puts the store right after a failed write. The log may end in half a record, behind which nothing can be read
+// back, and upstream's repair cuts the last whole record too. But memory still has everything: it is written to a
+// block, and the log begins anew. Appends are refused meanwhile.
+func (d *DB) mend(ctx context.Context) error {
+	base, leave, err := d.enter()
+	if err != nil {
+		return err
+	}
+	saved, err := saveHead(ctx, base)
+	leave()
+	switch {
+	case saved:
+	case isNoSpace(err), ctx.Err() != nil:
+		return fmt.Errorf("mend the log: %w", err) // and try again
+	default:
+		d.opts.Logger.Error("sample store could not save its head to a block: the torn log will be cut", "error", err)
+	}
+	return d.reopen(func() error {
+		if !saved {
+			return nil
+		}
+		for _, part := range headDirs {
+			if err := os.RemoveAll(filepath.Join(d.opts.Dir, part)); err != nil {
+				return fmt.Errorf("begin a new log: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// saveHead writes the whole head to blocks and says whether it is safe there.
+func saveHead(ctx context.Context, base *tsdb.DB) (bool, error) {
+	h := base.Head()
+	newest := h.MaxTime()
+	// Upstream also cuts the log, which may fail on the torn record after the block is written.
+	err := base.CompactHead(tsdb.NewRangeHead(h, h.MinTime(), newest))
+	if !slices.ContainsFunc(base.Blocks(), func(b *tsdb.Block) bool { return b.MaxTime() > newest }) {
+		return false, err
+	}
+	if err := base.CompactOOOHead(ctx); err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
 // reopen closes the database, lets mend work on its files, and opens it again.
@@ -245,6 +312,7 @@ func (d *DB) Close() error {
 		err = errors.Join(d.base.Close(), err)
 		d.base = nil
 	}
+	err = errors.Join(err, d.lock.Release())
 	d.metrics.unregister()
 	if err != nil {
 		return fmt.Errorf("series: close: %w", err)

@@ -9,6 +9,3 @@ func freeBytes(string) (int64, error) { return math.MaxInt64, nil }
 
 // noSpaceErrors are the errors of a write to a full disk.
 func noSpaceErrors() []error { return nil }
-
-// lockErrors are the errors of a lock that another process holds.
-func lockErrors() []error { return nil }

@@ -19,6 +19,3 @@ func freeBytes(dir string) (int64, error) {
 
 // noSpaceErrors are the errors of a write to a full disk.
 func noSpaceErrors() []error { return []error{unix.ENOSPC, unix.EDQUOT} }
-
-// lockErrors are the errors of a lock that another process holds.
-func lockErrors() []error { return []error{unix.EWOULDBLOCK, unix.EAGAIN} }

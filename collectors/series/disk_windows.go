@@ -21,8 +21,3 @@ func freeBytes(dir string) (int64, error) {
 
 // noSpaceErrors are the errors of a write to a full disk.
 func noSpaceErrors() []error { return []error{windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL} }
-
-// lockErrors are the errors of a lock that another process holds.
-func lockErrors() []error {
-	return []error{windows.ERROR_SHARING_VIOLATION, windows.ERROR_LOCK_VIOLATION}
-}

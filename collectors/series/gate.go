@@ -17,6 +17,9 @@ func newGate(running, waiting int) *gate {
 
 // enter waits for a place and returns the function that gives it back. It fails with ErrBusy or ctx's error.
 func (g *gate) enter(ctx context.Context) (func(), error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	select {
 	case g.queue <- struct{}{}:
 	default:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,15 +18,11 @@ import (
 // minTime stands for "since ever" in Unix milliseconds, with room for a lookback to be subtracted.
 const minTime = math.MinInt64 / 2
 
-// sizeEvery is how often the size of the log is looked at; that takes a directory listing.
-const sizeEvery = 10 * time.Second
-
 // guard decides whether there is room to write.
 type guard struct {
 	dir       string
 	minFree   int64 // <= 0: not checked
 	maxLog    int64
-	now       func() time.Time
 	freeBytes func(string) (int64, error)
 	logger    *slog.Logger
 	metrics   *metrics
@@ -34,13 +31,12 @@ type guard struct {
 	full   string     // why appends are refused; empty while they are not
 	broken bool       // a write failed: the log may end in half a record
 	free   int64
-	sized  time.Time
-	log    int64
+	log    int64 // size of the head on disk when it was last looked at
 }
 
 func newGuard(o Options, m *metrics) *guard {
 	g := &guard{
-		dir: o.Dir, minFree: o.MinFreeBytes, maxLog: o.MaxBytes / 2, now: o.Now,
+		dir: o.Dir, minFree: o.MinFreeBytes, maxLog: o.MaxBytes / 2,
 		freeBytes: o.FreeBytes, logger: o.Logger, metrics: m, free: math.MaxInt64,
 	}
 	if o.Volatile {
@@ -50,10 +46,10 @@ func newGuard(o Options, m *metrics) *guard {
 }
 
 // admit returns ErrFull while nothing may be written.
-func (g *guard) admit(base *tsdb.DB) error {
-	g.check(base)
+func (g *guard) admit() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.check()
 	switch {
 	case g.full != "":
 		g.metrics.refused.WithLabelValues("full").Inc()
@@ -65,10 +61,17 @@ func (g *guard) admit(base *tsdb.DB) error {
 	return nil
 }
 
-// check looks at the disk and enters or leaves the full state, logging each change once.
-func (g *guard) check(base *tsdb.DB) {
+// measure takes in the size of the head on disk, for which directories are listed, and looks at the disk.
+func (g *guard) measure(base *tsdb.DB) {
+	size := base.Head().Size()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.log = size
+	g.check()
+}
+
+// check looks at the disk and enters or leaves the full state, logging each change once. The caller holds mu.
+func (g *guard) check() {
 	reason := ""
 	if g.minFree > 0 {
 		free, err := g.freeBytes(g.dir)
@@ -85,13 +88,8 @@ func (g *guard) check(base *tsdb.DB) {
 			reason = fmt.Sprintf("%d bytes free on disk, %d needed", free, limit)
 		}
 	}
-	if reason == "" {
-		if now := g.now(); g.sized.IsZero() || now.Sub(g.sized) >= sizeEvery || now.Before(g.sized) {
-			g.sized, g.log = now, base.Head().Size()
-		}
-		if g.log > g.maxLog {
-			reason = fmt.Sprintf("log and head of %d bytes exceed half of MaxBytes", g.log)
-		}
+	if reason == "" && g.log > g.maxLog {
+		reason = fmt.Sprintf("log and head of %d bytes exceed half of MaxBytes", g.log)
 	}
 	switch {
 	case reason != "" && g.full == "":
@@ -145,12 +143,12 @@ func (g *guard) isFull() bool {
 	return g.full != "" || g.broken
 }
 
-// roomToCompact says whether a compaction may start. It may use half of the reserve, because it ends by freeing more than
-// it took.
+// roomToCompact says whether a compaction may start. It may use half of the reserve, because it ends by freeing more
+// than it took, but it needs a chunk segment and an index.
 func (g *guard) roomToCompact() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.minFree <= 0 || g.free >= g.minFree/2
+	return g.minFree <= 0 || g.free >= max(g.minFree/2, chunkSegment+chunkSegment/4)
 }
 
 // releaseMemory gives what a compaction used back to the system at once.
@@ -173,14 +171,6 @@ func futureOf(base *tsdb.DB, o Options) int64 {
 	return 0
 }
 
-func isNoSpace(err error) bool { return isAny(err, noSpaceErrors()) }
-func isLocked(err error) bool  { return isAny(err, lockErrors()) }
-
-func isAny(err error, targets []error) bool {
-	for _, t := range targets {
-		if errors.Is(err, t) {
-			return true
-		}
-	}
-	return false
+func isNoSpace(err error) bool {
+	return slices.ContainsFunc(noSpaceErrors(), func(full error) bool { return errors.Is(err, full) })
 }

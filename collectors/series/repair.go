@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,48 +19,39 @@ const asideDir = "aside"
 // headDirs are the parts of the head on disk: the write-ahead log, the out-of-order log and the mapped chunks.
 var headDirs = [...]string{"wal", "wbl", "chunks_head"}
 
-// openRepaired opens the database. Where upstream gives up, it moves the damaged part aside and tries again:
-// first blocks that don't open, then the head. The error it returns is one that moving files doesn't cure.
+// openRepaired opens the database. Blocks that don't open are moved aside first: upstream would refuse to start for
+// most of them, would skip one without meta.json for ever, so that its bytes escape every limit, and leaks goroutines
+// when it refuses. Torn logs upstream cuts itself; where it can't read the head at all, the head is moved aside.
+// The error is one that moving files doesn't cure.
 func openRepaired(o Options, reg prometheus.Registerer, m *metrics) (*tsdb.DB, error) {
-	// Upstream skips a block without a readable meta.json for ever; its bytes would escape every limit.
-	if err := setAsideBlocks(o, m, readableMeta); err != nil {
+	if err := setAsideBlocks(o, m, opensAsBlock); err != nil {
 		return nil, err
 	}
-	base, first := tsdb.Open(o.Dir, o.Logger, reg, databaseOptions(o), nil)
+	base, first := tsdb.Open(o.Dir, o.upstream, reg, databaseOptions(o), nil)
 	if first == nil {
 		return base, nil
 	}
 	if !damaged(first) {
 		return nil, first
 	}
-	o.Logger.Warn("sample store did not open: looking for damage", "error", first)
-	if err := setAsideBlocks(o, m, opensAsBlock(o.Logger)); err != nil {
+	o.Logger.Warn("sample store did not open", "error", first)
+	if err := setAsideHead(o, m, "it could not be read, samples of the last two to three hours are lost"); err != nil {
 		return nil, errors.Join(first, err)
 	}
-	if base, err := tsdb.Open(o.Dir, o.Logger, fresh(reg), databaseOptions(o), nil); err == nil {
-		return base, nil
-	}
-	if err := setAsideHead(o, m, "the head could not be read: samples of the last two to three hours are lost"); err != nil {
-		return nil, errors.Join(first, err)
-	}
-	base, err := tsdb.Open(o.Dir, o.Logger, fresh(reg), databaseOptions(o), nil)
+	// Without a registerer: the failed attempt has registered its metrics already.
+	base, err := tsdb.Open(o.Dir, o.upstream, nil, databaseOptions(o), nil)
 	if err != nil {
 		return nil, errors.Join(first, err)
 	}
 	return base, nil
 }
 
-// fresh keeps a second Open from registering the metrics of the first again.
-func fresh(prometheus.Registerer) prometheus.Registerer { return nil }
-
-// damaged tells an error of the files' content from one of the directory: a lock held by another process, no
-// permission, no space. Moving files aside would only make the latter worse.
-func damaged(err error) bool {
-	return !errors.Is(err, os.ErrPermission) && !isNoSpace(err) && !isLocked(err)
-}
+// damaged tells an error of the files' content from one of the directory: no permission, no space.
+// Moving files aside would only make the latter worse.
+func damaged(err error) bool { return !errors.Is(err, os.ErrPermission) && !isNoSpace(err) }
 
 // setAsideBlocks moves every block that check refuses.
-func setAsideBlocks(o Options, m *metrics, check func(dir string) error) error {
+func setAsideBlocks(o Options, m *metrics, check func(o Options, dir string) error) error {
 	entries, err := os.ReadDir(o.Dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -74,7 +64,7 @@ func setAsideBlocks(o Options, m *metrics, check func(dir string) error) error {
 			continue
 		}
 		dir := filepath.Join(o.Dir, e.Name())
-		fault := check(dir)
+		fault := check(o, dir)
 		if fault == nil {
 			continue
 		}
@@ -86,11 +76,6 @@ func setAsideBlocks(o Options, m *metrics, check func(dir string) error) error {
 		o.Logger.Error("block of samples moved aside: its samples are lost", "block", e.Name(), "span", span, "error", fault)
 	}
 	return nil
-}
-
-func readableMeta(dir string) error {
-	_, err := readMeta(dir)
-	return err
 }
 
 func readMeta(dir string) (meta tsdb.BlockMeta, err error) {
@@ -118,17 +103,16 @@ func isBlockName(name string) bool {
 	return len(name) == 26 && strings.Trim(name, "0123456789ABCDEFGHJKMNPQRSTVWXYZ") == ""
 }
 
-func opensAsBlock(logger *slog.Logger) func(string) error {
-	return func(dir string) error {
-		b, err := tsdb.OpenBlock(logger, dir, nil, nil)
-		if err != nil {
-			return fmt.Errorf("open block: %w", err)
-		}
-		if err := b.Close(); err != nil {
-			return fmt.Errorf("close block: %w", err)
-		}
-		return nil
+// opensAsBlock is the check of a block that upstream could use.
+func opensAsBlock(o Options, dir string) error {
+	b, err := tsdb.OpenBlock(o.upstream, dir, nil, nil)
+	if err != nil {
+		return fmt.Errorf("open block: %w", err)
 	}
+	if err := b.Close(); err != nil {
+		return fmt.Errorf("close block: %w", err)
+	}
+	return nil
 }
 
 // setAsideHead moves the parts of the head and logs why.
@@ -148,16 +132,12 @@ func setAsideFuture(o Options, m *metrics, newest int64) error {
 	o.Logger.Error("sample store holds samples of the future: the clock was set back",
 		"newest", time.UnixMilli(newest).UTC(), "now", o.Now().UTC())
 	limit := o.Now().Add(o.MaxAhead + time.Minute).UnixMilli()
-	err := setAsideBlocks(o, m, func(dir string) error {
-		b, err := tsdb.OpenBlock(o.Logger, dir, nil, nil)
+	err := setAsideBlocks(o, m, func(_ Options, dir string) error {
+		meta, err := readMeta(dir)
 		if err != nil {
-			return fmt.Errorf("open block: %w", err)
+			return err
 		}
-		end := blockEnd(b.Meta())
-		if err := b.Close(); err != nil {
-			return fmt.Errorf("close block: %w", err)
-		}
-		if end > limit {
+		if end := blockEnd(meta); end > limit {
 			return fmt.Errorf("samples up to %v", time.UnixMilli(end).UTC())
 		}
 		return nil
@@ -165,7 +145,7 @@ func setAsideFuture(o Options, m *metrics, newest int64) error {
 	if err != nil {
 		return err
 	}
-	return setAsideHead(o, m, "samples written under the wrong clock, and those of the two to three hours before, are lost")
+	return setAsideHead(o, m, "samples written under the wrong clock and up to three hours before are lost")
 }
 
 // blockEnd is a time that the newest sample of a block reaches at least, in Unix milliseconds.
