@@ -70,6 +70,12 @@ type Event struct {
 	// Key is the dedupe key for people where Alert.Extra has none because it
 	// derives from the labels.
 	Key string
+	// ID names the delivery where the sender numbers them: the same ID a second
+	// time is a repeat, which changes nothing even if the alert has moved on.
+	ID string
+	// Marked says that the sender marked the message as an alert by itself, so
+	// that a filter by priority doesn't drop it.
+	Marked bool
 	// Volatile names the annotations that the sender calls labels but that
 	// change while the alert fires, so that they can't be part of its identity.
 	Volatile []string
