@@ -33,10 +33,11 @@ func (x *index) add(i int, ms label.Matchers) {
 	vs[m.Value] = append(vs[m.Value], i)
 }
 
-// choose prefers the alert's name, then a label that is in use already.
+// choose prefers the alert's name, then the matcher under which the fewest
+// rules are filed, then a label that is in use already.
 func (x *index) choose(ms label.Matchers) *label.Matcher {
 	var best *label.Matcher
-	used := false
+	fewest, used := 0, false
 	for _, m := range ms {
 		if m.Type != label.Equal || m.Value == "" {
 			continue
@@ -44,9 +45,12 @@ func (x *index) choose(ms label.Matchers) *label.Matcher {
 		if m.Name == label.AlertName {
 			return m
 		}
-		in := slices.ContainsFunc(x.names, func(b byName) bool { return b.name == m.Name })
-		if best == nil || in && !used {
-			best, used = m, in
+		n, in := 0, false
+		if at := slices.IndexFunc(x.names, func(b byName) bool { return b.name == m.Name }); at >= 0 {
+			n, in = len(x.names[at].values[m.Value]), true
+		}
+		if best == nil || n < fewest || n == fewest && in && !used {
+			best, fewest, used = m, n, in
 		}
 	}
 	return best

@@ -46,22 +46,25 @@ func newIndex(kids []*Route) index {
 	return x
 }
 
-// choose picks the equality matcher to file a child under: one whose label has
-// been used already, so that few labels need looking up.
+// choose picks the equality matcher to file a child under: the one with the
+// fewest children filed there, then one whose label is in use already, so that
+// few labels need looking up.
 func (x *index) choose(ms label.Matchers) *label.Matcher {
-	var first *label.Matcher
+	var best *label.Matcher
+	fewest, used := 0, false
 	for _, m := range ms {
 		if m.Type != label.Equal || m.Value == "" {
 			continue
 		}
-		if slices.ContainsFunc(x.names, func(b byName) bool { return b.name == m.Name }) {
-			return m
+		n, in := 0, false
+		if at := slices.IndexFunc(x.names, func(b byName) bool { return b.name == m.Name }); at >= 0 {
+			n, in = len(x.names[at].values[m.Value]), true
 		}
-		if first == nil {
-			first = m
+		if best == nil || n < fewest || n == fewest && in && !used {
+			best, fewest, used = m, n, in
 		}
 	}
-	return first
+	return best
 }
 
 // candidates appends the indexes of children that may match, in order.

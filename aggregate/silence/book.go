@@ -144,12 +144,12 @@ func (b *Book) Load(s Silence) (bool, error) {
 
 func (b *Book) store(s *Silence) {
 	if old := b.byID[s.ID]; old != nil {
-		b.tenants[old.Tenant].remove(old)
+		b.tenants[old.Tenant].remove(s.ID)
 	}
 	b.byID[s.ID] = s
 	x := b.tenants[s.Tenant]
 	if x == nil {
-		x = &index{}
+		x = &index{filed: map[string]*label.Matcher{}}
 		b.tenants[s.Tenant] = x
 	}
 	x.add(s)
@@ -268,7 +268,7 @@ func (b *Book) Collect(now alert.Time) []string {
 		if s.StateAt(now) != Expired {
 			continue
 		}
-		b.tenants[s.Tenant].remove(s)
+		b.tenants[s.Tenant].remove(id)
 		if s.EndsAt.Add(b.opts.Retention) <= now {
 			gone = append(gone, id)
 		}

@@ -12,6 +12,7 @@ import (
 type index struct {
 	names []byName
 	rest  []*Silence
+	filed map[string]*label.Matcher // by ID; nil: in rest
 }
 
 type byName struct {
@@ -19,33 +20,41 @@ type byName struct {
 	values map[string][]*Silence
 }
 
-// file picks the matcher under which a silence is filed: a pure function of
-// the silence, so that it's found again.
-func file(s *Silence) *label.Matcher {
+func (x *index) at(name string) int {
+	return slices.IndexFunc(x.names, func(b byName) bool { return b.name == name })
+}
+
+// choose prefers the name of a condition, then the matcher under which the
+// fewest silences are filed, then a label that is in use already.
+func (x *index) choose(ms label.Matchers) *label.Matcher {
 	var best *label.Matcher
-	for _, m := range s.Matchers {
+	fewest, used := 0, false
+	for _, m := range ms {
 		if m.Type != label.Equal || m.Value == "" {
 			continue
 		}
-		// The name of a condition says more than a severity or a cluster, and
-		// the fewer names are in use, the fewer look-ups an alert costs.
 		if m.Name == label.AlertName {
 			return m
 		}
-		if best == nil || m.Name < best.Name || m.Name == best.Name && m.Value < best.Value {
-			best = m
+		n, in := 0, false
+		if i := x.at(m.Name); i >= 0 {
+			n, in = len(x.names[i].values[m.Value]), true
+		}
+		if best == nil || n < fewest || n == fewest && in && !used {
+			best, fewest, used = m, n, in
 		}
 	}
 	return best
 }
 
 func (x *index) add(s *Silence) {
-	m := file(s)
+	m := x.choose(s.Matchers)
+	x.filed[s.ID] = m
 	if m == nil {
 		x.rest = append(x.rest, s)
 		return
 	}
-	i := slices.IndexFunc(x.names, func(b byName) bool { return b.name == m.Name })
+	i := x.at(m.Name)
 	if i < 0 {
 		i = len(x.names)
 		x.names = append(x.names, byName{m.Name, map[string][]*Silence{}})
@@ -54,17 +63,19 @@ func (x *index) add(s *Silence) {
 	vs[m.Value] = append(vs[m.Value], s)
 }
 
-func (x *index) remove(s *Silence) {
-	same := func(o *Silence) bool { return o.ID == s.ID }
-	m := file(s)
+// remove takes a silence out; it's no error if it isn't there.
+func (x *index) remove(id string) {
+	m, ok := x.filed[id]
+	if !ok {
+		return
+	}
+	delete(x.filed, id)
+	same := func(o *Silence) bool { return o.ID == id }
 	if m == nil {
 		x.rest = slices.DeleteFunc(x.rest, same)
 		return
 	}
-	i := slices.IndexFunc(x.names, func(b byName) bool { return b.name == m.Name })
-	if i < 0 {
-		return
-	}
+	i := x.at(m.Name)
 	vs := x.names[i].values
 	if left := slices.DeleteFunc(vs[m.Value], same); len(left) > 0 {
 		vs[m.Value] = left

@@ -115,7 +115,8 @@ func (s *Silence) check() error {
 		case !utf8.ValidString(m.Value):
 			return fmt.Errorf("invalid label matcher %d: invalid label value %q", i, m.Value)
 		}
-		empty = empty && m.Matches("")
+		// As Alertmanager has it, a negative matcher is no proof of emptiness.
+		empty = empty && (m.Type == label.Equal || m.Type == label.Regexp) && m.Matches("")
 	}
 	switch {
 	case empty:

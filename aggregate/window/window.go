@@ -61,11 +61,23 @@ func (s Set) Containing(names []string, at time.Time) []string {
 	var in []string
 	at = at.UTC()
 	for _, n := range names {
-		if slices.ContainsFunc(s.named[n], func(i Interval) bool { return i.ContainsTime(at) }) {
+		if slices.ContainsFunc(s.named[n], func(i Interval) bool { return contains(i, at) }) {
 			in = append(in, n)
 		}
 	}
 	return in
+}
+
+// contains reads the clock on the wall of the interval's location and then
+// compares as if in UTC: upstream counts the days of a month in hours, so where
+// the clocks change in it, the day before the last would be taken for day -1.
+func contains(i Interval, at time.Time) bool {
+	if i.Location != nil && i.Location.Location != nil {
+		at = at.In(i.Location.Location)
+		at = time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), at.Minute(), 0, 0, time.UTC)
+		i.Location = nil
+	}
+	return i.ContainsTime(at)
 }
 
 // MutedBy returns the names that mute a route at an instant: the active
