@@ -8,9 +8,11 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 MODULE  := github.com/fenghuo-mesh/fenghuo
 
-# -trimpath and no build ID of the linker's own: the same source and toolchain
-# give the same bytes wherever they are built.
-BUILDFLAGS := -trimpath -ldflags '-s -w -buildid= -X $(MODULE)/cmd/fenghuo/command.version=$(VERSION)'
+# Everything but the tests is built without cgo and with -trimpath: one set of
+# objects in the cache serves build, lint and cross. With no build ID of the
+# linker's own, the same source and toolchain give the same bytes anywhere.
+PLAIN      := CGO_ENABLED=0 GOFLAGS='$(strip $(GOFLAGS) -trimpath)'
+BUILDFLAGS := -ldflags '-s -w -buildid= -X $(MODULE)/cmd/fenghuo/command.version=$(VERSION)'
 
 # The systems a release is made for. check builds each of them.
 TARGETS := linux/amd64 linux/arm64 windows/amd64 darwin/arm64
@@ -33,7 +35,7 @@ run: build ## build, then start a development node on this machine (loopback onl
 
 .PHONY: build
 build: ## build bin/fenghuo for this machine
-	CGO_ENABLED=0 $(GO) build $(BUILDFLAGS) -o $(BIN)/ ./cmd/fenghuo
+	$(PLAIN) $(GO) build $(BUILDFLAGS) -o $(BIN)/ ./cmd/fenghuo
 
 .PHONY: test
 test: ## run every test with the race detector; tests that need root run when you are root
@@ -48,7 +50,8 @@ format: tools ## fail if a file is not formatted (make fix formats it)
 	if [ -n "$$bad" ]; then echo "not formatted, run make fix:"; echo "$$bad"; exit 1; fi
 
 .PHONY: fix
-fix: tools ## format every file and apply what the linters can mend
+fix: tools ## apply what the linters can mend and format every file
+	-$(PLAIN) $(GO) vet -vettool=$(CURDIR)/$(BIN)/lint -fix ./...
 	$(BIN)/goimports -w -local $(MODULE) $(GOFILES)
 	$(BIN)/gofumpt -w $(GOFILES)
 
@@ -57,24 +60,24 @@ GOFILES = $(shell git ls-files --cached --others --exclude-standard '*.go' | gre
 
 .PHONY: lint
 lint: tools ## go vet, staticcheck, errorlint, sloglint, modernize and revive
-	$(GO) vet -vettool=$(CURDIR)/$(BIN)/lint ./...
+	$(PLAIN) $(GO) vet -vettool=$(CURDIR)/$(BIN)/lint ./...
 	$(BIN)/revive -config cmd/lint/revive.toml ./...
 
 .PHONY: root
 root: ## the tests that guard the house: imports, ceilings, comments, dependencies
-	$(GO) test -count=1 .
+	$(PLAIN) $(GO) test -count=1 .
 
 .PHONY: generated
 generated: ## make generated files again and fail if one has changed
 	@before=$$(git status --porcelain; git diff HEAD); \
-	$(GO) generate ./... || exit 1; \
+	$(PLAIN) $(GO) generate ./... || exit 1; \
 	after=$$(git status --porcelain; git diff HEAD); \
 	if [ "$$before" != "$$after" ]; then echo "generated files were not up to date:"; git status --short; exit 1; fi
 
 .PHONY: cross
 cross: ## build for every system a release is made for
 	@set -e; for t in $(TARGETS); do echo "build $$t"; \
-	CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -trimpath ./...; done
+	$(PLAIN) GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build ./...; done
 
 .PHONY: deps
 deps: ## write the list of modules linked into the program (docs/deps-linux-amd64.txt)
