@@ -110,22 +110,6 @@ func (j *Journal) took(n int64) {
 	j.files.since += n
 }
 
-// closingMark ends the log of this life with a mark, so that damage to its last
-// group is told from a torn tail.
-func (j *Journal) closingMark() {
-	seg := j.files.active
-	if j.disk.closed || j.disk.failed != nil || j.disk.relay || seg == nil || seg.end == seg.first || seg.room() < markBytes {
-		return
-	}
-	g := &j.groups.gathering
-	if len(g.chunks) == 0 || g.chunks[len(g.chunks)-1].seg != seg {
-		g.chunks = append(g.chunks, chunk{seg: seg, at: seg.offset(j.end), lo: len(g.buf)})
-	}
-	g.buf = appendMark(g.buf, seg.seed, j.end, j.end)
-	j.end += markBytes
-	j.took(markBytes)
-}
-
 // makeRoom sees to it that the active segment has room for size bytes. It is
 // called with mu held and may release it for a while.
 func (j *Journal) makeRoom(size int64) error {

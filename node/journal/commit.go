@@ -283,16 +283,31 @@ func (c *committer) relayed(active *segment, err error) {
 	c.log.Info("journal writes again", "position", c.end)
 }
 
-// closeFiles ends the life of the open files; nothing of this can lose a record.
+// closeFiles ends the life of the open segment. The mark it puts behind the
+// last record tells later damage to the last group from a torn tail; it claims
+// that everything before was synced, so it is written only after that.
 func (c *committer) closeFiles(open *segment) {
 	if open == nil || open.file == nil {
 		return
 	}
-	used := open.offset(open.end)
-	if err := open.file.Resize(used); err == nil {
-		c.mu.Lock()
-		open.size = used
-		c.mu.Unlock()
+	c.mu.Lock()
+	sound := c.disk.failed == nil && c.disk.synced == c.end
+	c.mu.Unlock()
+	if sound {
+		used := open.offset(open.end)
+		if open.room() >= markBytes {
+			mark := appendMark(nil, open.seed, open.end, open.end)
+			if _, err := open.file.WriteAt(mark, used); err == nil {
+				used += markBytes
+			}
+		}
+		err := open.file.Resize(used)
+		if err == nil {
+			err = c.sync(open)
+		}
+		if err != nil {
+			c.log.Warn("journal can't cut its last segment", "segment", open.number, "error", err)
+		}
 	}
 	c.seal(open)
 }

@@ -49,7 +49,11 @@
 //	length:u32 crc:u32 kind:u8 data[length-1]
 //
 // crc covers number and salt of the file, the record's position, length, kind
-// and data, so bytes of another life of the disk are never taken for records.
+// and data, so bytes of another life of the disk are never taken for records. It
+// is the checksum of kind and data that starts from
+//
+//	crc(number, salt) xor (position + length<<40) * 0x9e3779b97f4a7c15 >> 32
+//
 // Kinds from 251 up are the journal's own: a mark (255) carries the position that
 // had been synced when it was written, which tells a torn tail from damage; an end
 // (254) closes a snapshot with the number of its records.

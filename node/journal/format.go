@@ -92,13 +92,16 @@ func readHeader(r io.ReaderAt, magic [8]byte) (header, error) {
 			return h, err
 		}
 	}
-	// A header that was torn while it was being written for the first time has
-	// nothing behind it: nothing of that file was ever acknowledged.
-	if len(area) < headerArea || len(bytes.TrimLeft(area[headerCopy:], "\x00")) == 0 {
+	// Header and first records are synced together. So where both copies are
+	// zeros, or the first is torn and nothing stands behind it, nothing was ever
+	// acknowledged.
+	if len(area) < headerArea || isZero(area[headerCopy:]) || isZero(area[:headerSize]) && isZero(area[headerCopy:headerCopy+headerSize]) {
 		return header{}, errNoHeader
 	}
 	return header{}, errBadHeader
 }
+
+func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 
 func parseHeader(b []byte, magic [8]byte) (header, error) {
 	if len(b) < headerSize || !bytes.Equal(b[:8], magic[:]) {
@@ -140,10 +143,10 @@ func appendMark(dst []byte, seed uint32, at, synced Position) []byte {
 	return appendRecord(dst, seed, at, kindMark, v[:])
 }
 
-// checksum covers position, length, kind and data of a record's bytes.
+// checksum covers position, length, kind and data of a record's bytes. Position
+// and length go in by way of the start value: a slice of them would have to be
+// allocated for every record.
 func checksum(seed uint32, at Position, rec []byte) uint32 {
-	var v [12]byte
-	le.PutUint64(v[:], uint64(at))
-	copy(v[8:], rec[:4])
-	return crc32.Update(crc32.Update(seed, castagnoli, v[:]), castagnoli, rec[8:])
+	mix := (uint64(at) + uint64(le.Uint32(rec))<<40) * 0x9e3779b97f4a7c15
+	return crc32.Update(seed^uint32(mix>>32), castagnoli, rec[8:])
 }

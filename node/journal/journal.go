@@ -270,7 +270,6 @@ func (j *Journal) diskBytes() int64 {
 func (j *Journal) Stop(ctx context.Context) error {
 	j.stopOnce.Do(func() {
 		j.mu.Lock()
-		j.closingMark()
 		j.disk.closed = true
 		j.mu.Unlock()
 		close(j.stopping)

@@ -176,14 +176,30 @@ func (l *loader) reuse(unused []FileInfo) {
 	for _, info := range unused {
 		number, _ := parseName(info.Name, segmentPrefix)
 		if l.files.spare == nil && number > newest && info.Size == l.opts.SegmentBytes {
-			if f, err := l.fs.Open(info.Name, false); err == nil {
+			if f, err := l.openUnused(info.Name); err == nil {
 				l.files.spare = &segment{header: header{number: number}, file: f, size: info.Size}
-				l.files.number = max(number, newest)
 				continue
 			}
 		}
 		l.keeper.discard(info.Name)
 	}
+}
+
+// openUnused opens a prepared file and makes sure that it stays: the life that
+// made it may have ended in the middle.
+func (l *loader) openUnused(name string) (File, error) {
+	f, err := l.fs.Open(name, false)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.Sync(); err == nil {
+		err = l.fs.SyncDir()
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // loadSnapshots finds the newest snapshot and removes what is left over.
