@@ -31,7 +31,7 @@ var shapeExceptions = map[string]string{}
 var topLevel = []string{
 	".ci", ".gitignore", ".gitattributes", "aggregate", "transport", "gossip", "raftstore", "collectors", "node", "cmd", "deploy", "docs",
 	"CHANGELOG.md", "LICENSE", "Makefile", "README.md", "README.zh-CN.md", "arch_test.go", "bite_test.go", "deps_test.go", "doc.go", "docs_test.go", "go.mod", "go.sum",
-	"habits_test.go", "shape_test.go", "tree_test.go",
+	"habits_test.go", "settings_test.go", "shape_test.go", "tree_test.go",
 }
 
 // drawers are package names that say nothing: name the noun instead.

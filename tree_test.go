@@ -41,7 +41,7 @@ var paths = sync.OnceValues(func() ([]string, error) {
 				return err
 			}
 			switch {
-			case d.IsDir() && slices.Contains([]string{".git", "bin", "data", "node_modules"}, p):
+			case d.IsDir() && slices.Contains([]string{".git", "bin", "fenghuo-dev", "node_modules"}, p):
 				return filepath.SkipDir
 			case !d.IsDir():
 				all = append(all, filepath.ToSlash(p))

@@ -18,6 +18,7 @@ func NeedRestart(old, now *Config) []string {
 		{"node.name", old.Node.Name, now.Node.Name},
 		{"node.datacenter", old.Node.Datacenter, now.Node.Datacenter},
 		{"node.data_dir", old.Node.DataDir, now.Node.DataDir},
+		{"node.tenant", old.Node.Tenant, now.Node.Tenant},
 		{"http", old.HTTP, now.HTTP},
 		{"gossip", old.Gossip, now.Gossip},
 		{"quic", old.QUIC, now.QUIC},
@@ -28,6 +29,8 @@ func NeedRestart(old, now *Config) []string {
 		{"history", old.History, now.History},
 		{"disk", old.Disk, now.Disk},
 		{"limits", old.Limits, now.Limits},
+		{"external_labels", old.ExternalLabels, now.ExternalLabels},
+		{"external_url", old.ExternalURL, now.ExternalURL},
 	} {
 		if !reflect.DeepEqual(s.a, s.b) {
 			out = append(out, s.name)

@@ -38,13 +38,14 @@ type Config struct {
 	History History `yaml:"history"`
 	// What the node does when the disk fills.
 	Disk Disk `yaml:"disk"`
-	// What one alert and all of them may take.
+	// What all alerts together may take.
 	Limits Limits `yaml:"limits"`
-	// Labels added to every alert and remote sample that leaves this node, where it does not have them already. At most 32. Applied on reload.
+	// Labels added to every alert of this node's rules, where it does not have them already. At most 32.
 	ExternalLabels map[string]string `yaml:"external_labels"`
-	// The URL under which people reach this node, used for links in notifications. Empty: http:// and the address of http.listen. Applied on reload.
+	// The URL under which people reach this node, used for links in notifications. Empty: http:// and the address of http.listen.
 	ExternalURL string `yaml:"external_url"`
-	// How long an alert without an end holds after its sender last repeated it, unless its source has an auto_expiry. 10s to 30d. Applied on reload.
+	// How long an alert without an end holds after its sender last repeated it, unless its source has an auto_expiry. Where there is an
+	// alertmanager.config_file, its global.resolve_timeout holds instead. 10s to 30d. Applied on reload.
 	ResolveTimeout Duration `yaml:"resolve_timeout"`
 
 	origin origin
@@ -58,7 +59,7 @@ type Node struct {
 	Datacenter string `yaml:"datacenter"`
 	// Where everything is kept. One node uses it at a time. It is made, readable by its owner only, where it is missing.
 	DataDir string `yaml:"data_dir"`
-	// Who owns what arrives without a tenant: letters, digits, '.', '_' and '-', at most 63. Applied on reload.
+	// Who owns what arrives without a tenant: letters, digits, '.', '_' and '-', at most 63.
 	Tenant string `yaml:"tenant"`
 }
 
@@ -67,8 +68,6 @@ type HTTP struct {
 	// Address and port to listen on. There is no login yet: whoever reaches this port may read alerts and write silences, so keep it on
 	// loopback or behind a proxy that checks who asks. Port 0 takes a free one.
 	Listen string `yaml:"listen"`
-	// The largest body that is read, before and after it is unpacked. 64KiB to 256MiB.
-	MaxBody Size `yaml:"max_body"`
 	// How many requests may be served at once; more are answered 503. 1 to 100000.
 	MaxRequests int `yaml:"max_requests"`
 	// How many intake requests a second one client address may send; more are answered 429. 0: no limit.
@@ -101,7 +100,7 @@ type Log struct {
 
 // Host is about the metrics of this machine, under node_exporter's names.
 type Host struct {
-	// Whether this machine is measured at all.
+	// Whether this machine is measured at all. Applied on reload.
 	Enabled bool `yaml:"enabled"`
 	// How often. 1s to 1h. Applied on reload.
 	Interval Duration `yaml:"interval"`
@@ -209,8 +208,9 @@ type Journal struct {
 	SegmentSize Size `yaml:"segment_size"`
 	// The disk it may take. When it is full of alerts that are still needed, new ones are refused. At least four segments.
 	MaxBytes Size `yaml:"max_bytes"`
-	// How long what is no longer needed is kept for inspection. 0s to 30d.
-	Keep Duration `yaml:"keep"`
+	// How much of what is no longer needed is kept for whoever reads late: the history while its disk was full, for one. 1MiB or more; it
+	// goes first when room is short.
+	Keep Size `yaml:"keep"`
 }
 
 // History is what is kept of alerts that are over.
@@ -228,18 +228,9 @@ type Disk struct {
 	MinFree Size `yaml:"min_free"`
 }
 
-// Limits bounds what alerts may take. A larger one is refused with the reason.
+// Limits bounds what alerts may take. What bounds a single alert is part of
+// the model and the same on every node.
 type Limits struct {
-	// How many alerts may be active at once. 100 to 10000000.
+	// How many alerts may be held at once; further new ones are refused. 100 to 10000000.
 	MaxActive int `yaml:"max_active"`
-	// How many alerts one request may bring. 1 to 100000.
-	MaxBatch int `yaml:"max_batch"`
-	// How many labels one alert may have. 1 to 256.
-	MaxLabels int `yaml:"max_labels"`
-	// The longest name of a label or annotation, in bytes. 16 to 4096.
-	MaxLabelName int `yaml:"max_label_name"`
-	// The longest value of a label, in bytes. 64 to 65536.
-	MaxLabelValue int `yaml:"max_label_value"`
-	// The longest value of an annotation, in bytes. 64 to 1048576.
-	MaxAnnotationValue int `yaml:"max_annotation_value"`
 }

@@ -29,7 +29,7 @@ func TestParseReadsEverySetting(t *testing.T) {
 
 	require.Equal(t, Node{Name: "web-01", Datacenter: "sh1", DataDir: "/data/fenghuo", Tenant: "pay"}, c.Node)
 	require.Equal(t, HTTP{
-		Listen: "127.0.0.1:8080", MaxBody: 16 << 20, MaxRequests: 64, IntakeRate: 12.5, IntakeBurst: 50, ReadTimeout: Duration(10 * time.Second),
+		Listen: "127.0.0.1:8080", MaxRequests: 64, IntakeRate: 12.5, IntakeBurst: 50, ReadTimeout: Duration(10 * time.Second),
 	}, c.HTTP)
 	require.Equal(t, map[string]bool{"systemd": false, "processes": true}, c.Host.Collectors)
 	require.Equal(t, Series{Retention: Duration(15 * day), MaxBytes: 2 << 30, MaxSeries: 1000}, c.Series)
@@ -44,12 +44,13 @@ func TestParseReadsEverySetting(t *testing.T) {
 	require.Equal(t, "testdata/map.yml", c.Intake.Sources[1].MappingFile)
 	require.Equal(t, Duration(90*time.Minute), c.Intake.Sources[2].AutoExpiry)
 	require.Equal(t, []Listener{{Protocol: "syslog_udp", Listen: ":5514", Source: "switches"}}, c.Intake.Listeners)
-	require.Equal(t, Journal{SegmentSize: 1 << 20, MaxBytes: 64e6, Keep: Duration(time.Hour)}, c.Journal)
+	require.Equal(t, Journal{SegmentSize: 1 << 20, MaxBytes: 64e6, Keep: 2 << 20}, c.Journal)
 	require.Equal(t, map[string]string{"region": "cn-east"}, c.ExternalLabels)
 
 	require.False(t, c.ScrapeConfigs.IsZero())
 	var jobs []struct {
-		Name string `yaml:"job_name"`
+		Name   string `yaml:"job_name"`
+		Static []any  `yaml:"static_configs"`
 	}
 	require.NoError(t, c.ScrapeConfigs.Decode(&jobs))
 	require.Equal(t, "mysql", jobs[0].Name)
@@ -57,7 +58,7 @@ func TestParseReadsEverySetting(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "- job_name: mysql\n  static_configs:\n    - targets: [\"127.0.0.1:9104\"]\n", string(text))
 	require.Equal(t, "testdata/full.yml", c.ScrapeConfigs.File())
-	require.Equal(t, 34, c.ScrapeConfigs.Line())
+	require.Equal(t, 33, c.ScrapeConfigs.Line())
 }
 
 // TestFullFileNamesEverySetting keeps testdata/full.yml full: a field that

@@ -51,7 +51,7 @@ func (d *decoder) value(field string, n *yaml.Node, v reflect.Value) {
 	}
 	switch t := v.Addr().Interface().(type) {
 	case *Raw:
-		t.node, t.file = n, d.origin.file
+		t.node, t.file, t.field = n, d.origin.file, field
 	case encoding.TextUnmarshaler:
 		if d.scalar(field, n) {
 			if err := t.UnmarshalText([]byte(n.Value)); err != nil {

@@ -21,7 +21,6 @@ func Default() *Config {
 		Node: Node{Datacenter: "dc1", DataDir: "/var/lib/fenghuo", Tenant: "default"},
 		HTTP: HTTP{
 			Listen:      "127.0.0.1:" + DefaultHTTPPort,
-			MaxBody:     8 << 20,
 			MaxRequests: 512,
 			IntakeRate:  0,
 			IntakeBurst: 1000,
@@ -34,20 +33,13 @@ func Default() *Config {
 		Series: Series{Retention: Duration(9 * day), MaxBytes: 512 << 20, MaxSeries: 50_000},
 		Rules:  Rules{EvaluationInterval: Duration(15 * time.Second)},
 		Journal: Journal{
-			SegmentSize: 16 << 20,
+			SegmentSize: 8 << 20,
 			MaxBytes:    1 << 30,
-			Keep:        Duration(0),
+			Keep:        64 << 20,
 		},
-		History: History{Retention: Duration(30 * day), MaxBytes: 1 << 30},
-		Disk:    Disk{MinFree: 128 << 20},
-		Limits: Limits{
-			MaxActive:          200_000,
-			MaxBatch:           10_000,
-			MaxLabels:          64,
-			MaxLabelName:       256,
-			MaxLabelValue:      4096,
-			MaxAnnotationValue: 65_536,
-		},
+		History:        History{Retention: Duration(30 * day), MaxBytes: 1 << 30},
+		Disk:           Disk{MinFree: 128 << 20},
+		Limits:         Limits{MaxActive: 200_000},
 		ResolveTimeout: Duration(5 * time.Minute),
 	}
 }

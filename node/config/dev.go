@@ -38,6 +38,7 @@ func Dev(dir string) *Config {
 	c.Alertmanager.ConfigFile = filepath.Join(dir, "alertmanager.yml")
 	c.Journal.SegmentSize = 4 << 20
 	c.Journal.MaxBytes = 64 << 20
+	c.Journal.Keep = 8 << 20
 	c.Disk.MinFree = 64 << 20
 	return c
 }

@@ -41,6 +41,9 @@ One YAML file describes one node: ` + "`fenghuo agent --config FILE`" + `. docs/
 --rules may be given several times, and FENGHUO_RULES may hold several globs separated like the entries of PATH. Paths given this way are
 relative to the working directory. SIGHUP reads the file again: what is marked "applied on reload" then holds at once, the rest at the
 next start. A file with a mistake changes nothing.
+
+Some limits belong to the model and are the same on every node: 64 labels per alert, names of 256 bytes, values of 4 KiB, annotations of
+32 KiB each and 64 KiB together; a request of 5 MiB as it comes and 20 MiB unpacked. What is larger is refused with the reason.
 `
 
 // Reference returns the configuration reference as Markdown: every setting

@@ -29,10 +29,11 @@ var (
 
 // Bounds of lists.
 const (
-	maxSources   = 1000
-	maxListeners = 64
-	maxAdded     = 32 // labels added to alerts
-	maxGlobs     = 1000
+	maxSources    = 1000
+	maxListeners  = 64
+	maxAdded      = 32   // labels added to alerts
+	maxLabelValue = 4096 // bytes
+	maxGlobs      = 1000
 )
 
 // SourceTypes are the kinds a source can be, in the order of the reference.
@@ -65,7 +66,6 @@ func (c *Config) Validate() error {
 	v.sources()
 	v.listeners()
 	v.storage()
-	v.limits()
 	return v.problems.err()
 }
 
@@ -156,8 +156,8 @@ func (v *checker) labels(field string, labels map[string]string) {
 			v.fail(at, "the value is not UTF-8")
 		case value == "":
 			v.fail(at, "an empty value is no label")
-		case len(value) > v.Limits.MaxLabelValue:
-			v.fail(at, "the value has %d bytes, more than limits.max_label_value", len(value))
+		case len(value) > maxLabelValue:
+			v.fail(at, "the value has %d bytes, more than %d", len(value), maxLabelValue)
 		}
 	}
 }
@@ -166,7 +166,6 @@ func (v *checker) ports() {
 	v.listen("http.listen", v.HTTP.Listen)
 	v.listen("gossip.listen", v.Gossip.Listen)
 	v.listen("quic.listen", v.QUIC.Listen)
-	v.size("http.max_body", v.HTTP.MaxBody, 64<<10, 256<<20)
 	v.count("http.max_requests", v.HTTP.MaxRequests, 1, 100_000)
 	if r := v.HTTP.IntakeRate; math.IsNaN(r) || r < 0 || r > 1e6 {
 		v.fail("http.intake_rate", "%v is not between 0 and 1000000", r)
@@ -254,18 +253,9 @@ func (v *checker) storage() {
 	if v.Journal.MaxBytes/4 < v.Journal.SegmentSize {
 		v.fail("journal.max_bytes", "%s is less than four segments of %s", v.Journal.MaxBytes, v.Journal.SegmentSize)
 	}
-	v.duration("journal.keep", v.Journal.Keep, 0, 30*day)
+	v.size("journal.keep", v.Journal.Keep, 1<<20, v.Journal.MaxBytes)
 	v.duration("history.retention", v.History.Retention, time.Hour, 1000*day)
 	v.size("history.max_bytes", v.History.MaxBytes, 16<<20, math.MaxInt64)
 	v.size("disk.min_free", v.Disk.MinFree, 16<<20, math.MaxInt64)
-}
-
-func (v *checker) limits() {
-	l := v.Limits
-	v.count("limits.max_active", l.MaxActive, 100, 10_000_000)
-	v.count("limits.max_batch", l.MaxBatch, 1, 100_000)
-	v.count("limits.max_labels", l.MaxLabels, 1, 256)
-	v.count("limits.max_label_name", l.MaxLabelName, 16, 4096)
-	v.count("limits.max_label_value", l.MaxLabelValue, 64, 65_536)
-	v.count("limits.max_annotation_value", l.MaxAnnotationValue, 64, 1<<20)
+	v.count("limits.max_active", v.Limits.MaxActive, 100, 10_000_000)
 }

@@ -125,8 +125,8 @@ func (s Secret) Reveal() string { return string(s) }
 
 // Raw is a section that another package reads: this one keeps it as it stands.
 type Raw struct {
-	node *yaml.Node
-	file string
+	node        *yaml.Node
+	file, field string
 }
 
 // IsZero reports whether the section is missing or empty.
@@ -141,18 +141,6 @@ func (r Raw) Line() int {
 		return 0
 	}
 	return r.node.Line
-}
-
-// Decode reads the section into v as yaml.v3 does: unknown keys are not
-// errors, and errors give the line in the file.
-func (r Raw) Decode(v any) error {
-	if r.node == nil {
-		return nil
-	}
-	if err := r.node.Decode(v); err != nil {
-		return fmt.Errorf("%s: %w", r.file, err)
-	}
-	return nil
 }
 
 // Bytes returns the section as a YAML document of its own, nil where it is

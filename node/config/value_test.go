@@ -58,3 +58,39 @@ func TestValuesSurviveTheirText(t *testing.T) {
 		require.Equal(t, d, d2)
 	})
 }
+
+// job is a section another package might read.
+type job struct {
+	Name   string           `yaml:"job_name"`
+	Every  Duration         `yaml:"every,omitempty"`
+	Params map[string][]int `yaml:"params"`
+	Auth   *struct {
+		User string
+	} `yaml:"auth"`
+	inner `yaml:",inline"`
+	Any   map[string]any `yaml:"any"`
+}
+
+type inner struct {
+	Path string `yaml:"path"`
+}
+
+func TestRawIsStrict(t *testing.T) {
+	parse := func(text string) Raw {
+		c, err := Parse("f.yml", []byte(text))
+		require.NoError(t, err)
+		return c.ScrapeConfigs
+	}
+	var jobs []job
+	require.NoError(t, Raw{}.Decode(&jobs))
+	require.NoError(t, parse("scrape_configs:\n- job_name: a\n  path: /x\n  auth: {user: u}\n  any: {x: y}\n").Decode(&jobs))
+	require.Equal(t, "/x", jobs[0].Path)
+	require.Equal(t, "u", jobs[0].Auth.User)
+
+	err := parse("scrape_configs:\n- job_name: a\n  pat: /x\n  params: {b: [x]}\n- auth:\n    pass: p\n").Decode(&jobs)
+	require.EqualError(t, err, `f.yml:3: scrape_configs[0].pat: there is no such setting: did you mean path?
+f.yml:4: scrape_configs: cannot unmarshal !!str `+"`x`"+` into int
+f.yml:6: scrape_configs[1].auth.pass: there is no such setting`)
+
+	require.ErrorContains(t, parse("scrape_configs:\n- every: soon\n").Decode(&jobs), "f.yml:2: scrape_configs: ")
+}
