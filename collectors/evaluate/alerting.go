@@ -10,13 +10,12 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
-
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/rule"
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 

@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/rule"
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -77,9 +77,10 @@ func (e *env) templateQuery(ctx context.Context, expr string, at time.Time) ([]r
 
 // generatorURL leads to the expression, as Prometheus's does.
 func (e *env) generatorURL(query string) string {
-	u := e.ExternalURL + graphPath(query, "1")
+	base := strings.TrimRight(e.ExternalURL, "/")
+	u := base + graphPath(query, "1")
 	if len(u) > alert.MaxURLBytes {
-		return e.ExternalURL + "/alerts"
+		return base + "/alerts"
 	}
 	return u
 }
@@ -134,6 +135,40 @@ func newGroup(spec *rulefile.Group, e *env) *Group {
 	}
 	g.counters = e.metrics.of(g.identity.key, len(g.rules))
 	return g
+}
+
+// NewGroups makes the groups of a set for evaluation by hand, as tests of rules
+// do it. They have no state to restore, and Options.Reporter isn't used.
+func NewGroups(o Options, set *rulefile.Set) ([]*Group, error) {
+	e, err := newEnv(o)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Group, 0, len(set.Groups))
+	for _, spec := range set.Groups {
+		g := newGroup(spec, e)
+		g.SkipRestore()
+		out = append(out, g)
+	}
+	return out, nil
+}
+
+// Failure is a rule whose last evaluation failed.
+type Failure struct {
+	Rule string
+	Err  error
+}
+
+// Failures lists the rules whose last evaluation failed.
+func (g *Group) Failures() (out []Failure) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.health {
+		if g.health[i].err != nil {
+			out = append(out, Failure{g.spec.Rules[i].Name, g.health[i].err})
+		}
+	}
+	return out
 }
 
 // Spec is the group as written.

@@ -11,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
-
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/stretchr/testify/require"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 

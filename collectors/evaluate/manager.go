@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
-
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 )
 
 // retainRetry is how long after a failed Retain it is tried again.

@@ -5,16 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"strings"
 	"time"
-
-	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/rule"
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -116,7 +114,6 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.ExternalURL = strings.TrimRight(o.ExternalURL, "/")
 	return o, o.validate()
 }
 

@@ -7,12 +7,11 @@ import (
 	"math"
 	"time"
 
-	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
-
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/rule"
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
