@@ -2,6 +2,7 @@ package intake
 
 import (
 	"bufio"
+	"slices"
 	"time"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
@@ -16,6 +17,11 @@ type Source struct {
 	Decoder Decoder
 	// Methods are the HTTP methods it uses; empty: POST.
 	Methods []string
+	// Tails are paths that its client appends to the URL it was given.
+	Tails []string
+	// Probes are answers to GET requests for such paths, by which clients look
+	// who is there.
+	Probes map[string]string
 	// Hold says that it tells when its problems end (see Batch.Hold).
 	Hold bool
 	// Expiry is how long a report holds where an end is never told.
@@ -24,6 +30,8 @@ type Source struct {
 	// is counted and dropped. nil: all.
 	Lowest *alert.Priority
 }
+
+func (s *Source) hasTail(tail string) bool { return slices.Contains(s.Tails, tail) }
 
 // Protocol is a way in that isn't HTTP.
 type Protocol struct {

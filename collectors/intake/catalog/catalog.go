@@ -35,10 +35,14 @@ func Sources() []intake.Source {
 		{Name: "cloudevents", Decoder: intake.DecodeFunc(cloudevents.Decode), Hold: true},
 		{Name: "elastalert2", Decoder: intake.DecodeFunc(elastic.ElastAlert), Expiry: quiet},
 		{Name: "es_watcher", Decoder: intake.DecodeFunc(elastic.Watcher), Expiry: quiet},
+		{Name: "generic", Methods: []string{"POST", "PUT"}}, // each integration brings a mapping
 		{Name: "grafana", Decoder: intake.DecodeFunc(grafana.Decode), Methods: []string{"POST", "PUT"}, Hold: true},
 		{Name: "kibana", Decoder: intake.DecodeFunc(elastic.Kibana), Methods: []string{"POST", "PUT"}, Hold: true},
-		{Name: "pagerduty_events_v2", Decoder: pagerduty.Events{}, Hold: true},
-		{Name: "prometheus_v2", Decoder: prometheus.Answer{DecodeFunc: prometheus.V2}},
+		{Name: "pagerduty_events_v2", Decoder: pagerduty.Events{}, Tails: []string{intake.EnqueuePath}, Hold: true},
+		{
+			Name: "prometheus_v2", Decoder: prometheus.Answer{DecodeFunc: prometheus.V2}, Tails: []string{"/api/v2/alerts"},
+			Probes: map[string]string{"/api/v2/status": prometheus.Status},
+		},
 		{Name: "syslog_rfc5424", Decoder: intake.DecodeFunc(syslog.Decode5424), Expiry: logQuiet, Lowest: draft.Priority(alert.P3)},
 		{Name: "zabbix", Decoder: intake.DecodeFunc(zabbix.Decode), Hold: true},
 		{Name: "zabbix_sender", Decoder: zabbix.Sender{}, Hold: true},

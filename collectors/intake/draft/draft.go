@@ -21,7 +21,7 @@ const (
 	maxSummary    = 4 << 10
 	maxAnnotation = 4 << 10
 	maxPairs      = 48 // annotations a draft keeps
-	maxIdentity   = 40 // labels a draft keeps
+	maxIdentity   = 60 // labels a draft keeps
 	maxValue      = 1 << 10
 )
 

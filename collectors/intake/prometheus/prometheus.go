@@ -217,6 +217,10 @@ func stamp(r *document.Reader, v *document.Value) time.Time {
 	return t
 }
 
+// Status answers GET /api/v2/status, by which some clients look who is there.
+const Status = `{"cluster":{"status":"disabled","peers":[]},"config":{"original":""},"uptime":"1970-01-01T00:00:00.000Z",` +
+	`"versionInfo":{"branch":"","buildDate":"","buildUser":"","goVersion":"","revision":"","version":"0.34.2"}}`
+
 // Answer is Alertmanager's reply to POST /api/v2/alerts: nothing on success;
 // a list of what was refused with 400 though the rest is stored.
 type Answer struct{ intake.DecodeFunc }

@@ -1,4 +1,4 @@
-package catalog
+package show
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake"
-	"github.com/fenghuo-mesh/fenghuo/collectors/intake/show"
+	"github.com/fenghuo-mesh/fenghuo/collectors/intake/catalog"
 )
 
 // sample is a recorded request and what it must be understood to mean.
@@ -74,10 +74,10 @@ func TestSamples(t *testing.T) {
 			require.NoError(t, err)
 			var s sample
 			require.NoError(t, json.Unmarshal(raw, &s))
-			src, ok := Find(source)
+			src, ok := catalog.Find(source)
 			require.True(t, ok)
 			var out bytes.Buffer
-			require.NoError(t, show.Write(&out, source, src.Decoder, s.request(t, dir)))
+			require.NoError(t, Write(&out, source, src.Decoder, s.request(t, dir)))
 			var got struct {
 				Alerts  []map[string]any `json:"alerts"`
 				Control map[string]any   `json:"control"`
@@ -93,7 +93,7 @@ func TestSamples(t *testing.T) {
 			}
 		})
 	}
-	for _, s := range Sources() {
+	for _, s := range catalog.Sources() {
 		require.True(t, seen[s.Name] || s.Decoder == nil, "%s has no samples", s.Name)
 	}
 }
@@ -147,7 +147,7 @@ func TestKeysTie(t *testing.T) {
 			require.NoError(t, err)
 			var s sample
 			require.NoError(t, json.Unmarshal(raw, &s))
-			src, ok := Find(source)
+			src, ok := catalog.Find(source)
 			require.True(t, ok)
 			res, err := src.Decoder.Decode(s.request(t, filepath.Dir(base)))
 			require.NoError(t, err)
