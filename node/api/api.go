@@ -300,11 +300,11 @@ func (a *API) bounded(h http.Handler) http.Handler {
 
 // broke answers for a handler that panicked.
 func (a *API) broke(w *recorder, r *http.Request, v any) {
-	if v == http.ErrAbortHandler {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v)
 	}
 	a.metrics.refused.WithLabelValues("panic").Inc()
-	a.o.Logger.Error("HTTP handler panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+	a.o.Logger.Error("handler of a request panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 	if w.status == 0 {
 		problem.WriteStatus(w, http.StatusInternalServerError, "internal error; the node's log has it")
 	}

@@ -71,12 +71,12 @@ func (a *asking) run(do func(ctx context.Context, c *client.Client, args []strin
 		if ctx == nil {
 			ctx = context.Background()
 		}
-		return explain(do(ctx, c, args, cmd.OutOrStdout()), c)
+		return explain(do(ctx, c, args, cmd.OutOrStdout()))
 	}
 }
 
 // explain adds what helps to errors that everybody meets.
-func explain(err error, c *client.Client) error {
+func explain(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("%w\nIs a node running there? Start one with \"fenghuo agent --dev\", or name another with --server or $%s", err, serverVariable)
 	}

@@ -27,7 +27,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusBadRequest, http.StatusNotFound:
 		writeString(w, e.Status, err.Error())
 	case http.StatusInternalServerError:
-		a.o.Logger.Error("Alertmanager API: request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		a.o.Logger.Error("request to API v2 failed", "method", r.Method, "path", r.URL.Path, "err", err)
 		writeString(w, e.Status, err.Error())
 	default:
 		a.errors.Write(w, err)

@@ -324,6 +324,7 @@ func TestSilences(t *testing.T) {
 	require.Equal(t, "["+shown+"]\n", do(a, "GET", "/api/v2/silences?filter=host%3Dh1&expired=false", "").Body.String())
 	require.Equal(t, "[]\n", do(a, "GET", "/api/v2/silences?filter=host%3Dh2", "").Body.String())
 	require.Equal(t, "[]\n", do(a, "GET", "/api/v2/silences?active=false", "").Body.String())
+	require.Equal(t, "[]\n", do(a, "GET", "/api/v2/silences?active=false&pending=false&expired=false", "").Body.String())
 	for range 2 {
 		w = do(a, "DELETE", "/api/v2/silence/00000000-0000-0000-0000-000000000001", "")
 		require.Equal(t, 200, w.Code)
@@ -337,10 +338,10 @@ func TestSilences(t *testing.T) {
 		`"comment":"why not"->"x":1`:                     "silence.comment is required",
 		`"name":"host"->"name":""`:                       "invalid silence: invalid label matcher 0",
 		`"value":"n.*"->"value":"("`:                     "invalid silence: invalid label matcher 1",
-		`"h1"->""`:                                       "invalid silence: at least one matcher must not match the empty string",
-		`"isRegex":true->"isRegex":"yes"`:                "silence.matchers.isRegex: got string",
-		`"me"->7`:                                        "silence.createdBy: got number",
-		`"2026-11-24T12:00:00Z"->"noon"`:                 "want a time like",
+		`"value":"h1","isRegex":false},{"name":"job","value":"n.*","isRegex":true,"isEqual":false}->"value":"","isRegex":false}`: "invalid silence: at least one matcher must not match the empty string",
+		`"isRegex":true->"isRegex":"yes"`: "silence.matchers.isRegex: got string",
+		`"me"->7`:                         "silence.createdBy: got number",
+		`"2026-11-24T12:00:00Z"->"noon"`:  "want a time like",
 		`{"matchers"->{"id":"00000000-0000-0000-0000-000000000077","matchers"`: "silence not found",
 		`}->`: "invalid character",
 	} {

@@ -109,8 +109,16 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusNotFound
 }
 
-// do asks, and reads the answer into out (nil: it has none).
-func (c *Client) do(ctx context.Context, method, path string, query url.Values, in, out any) error {
+// call is one request: in is sent as JSON (nil: nothing), the answer is read
+// into out (nil: there is none).
+type call struct {
+	method, path string
+	query        url.Values
+	in, out      any
+}
+
+func (c *Client) do(ctx context.Context, to call) error {
+	method, path, in, out := to.method, to.path, to.in, to.out
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -120,7 +128,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		body = bytes.NewReader(b)
 	}
 	u := c.base.JoinPath(path)
-	u.RawQuery = query.Encode()
+	u.RawQuery = to.query.Encode()
 	r, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
@@ -154,8 +162,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 
 // reason leaves the method and URL out, which url.Error repeats.
 func reason(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err
@@ -240,13 +247,13 @@ func (c *Client) Alerts(ctx context.Context, q AlertQuery) (out v1.AlertList, er
 	one(v, "muted", q.Muted)
 	one(v, "incident", q.Incident)
 	one(v, "sort", q.Sort)
-	err = c.do(ctx, http.MethodGet, "/v1/alerts", v, nil, &out)
+	err = c.do(ctx, call{http.MethodGet, "/v1/alerts", v, nil, &out})
 	return out, err
 }
 
 // Alert returns an alert, by ID or fingerprint, with its why-trail.
 func (c *Client) Alert(ctx context.Context, id string) (out v1.AlertDetail, err error) {
-	err = c.do(ctx, http.MethodGet, "/v1/alerts/"+url.PathEscape(id), nil, nil, &out)
+	err = c.do(ctx, call{http.MethodGet, "/v1/alerts/" + url.PathEscape(id), nil, nil, &out})
 	return out, err
 }
 
@@ -263,7 +270,7 @@ func (c *Client) Search(ctx context.Context, q SearchQuery) (out v1.SearchResult
 	q.add(v)
 	one(v, "from", q.From)
 	one(v, "to", q.To)
-	err = c.do(ctx, http.MethodGet, "/v1/search", v, nil, &out)
+	err = c.do(ctx, call{http.MethodGet, "/v1/search", v, nil, &out})
 	return out, err
 }
 
@@ -282,13 +289,13 @@ func (c *Client) Incidents(ctx context.Context, q IncidentQuery) (out v1.Inciden
 	one(v, "tenant", q.Tenant)
 	one(v, "sort", q.Sort)
 	many(v, "priority", q.Priorities)
-	err = c.do(ctx, http.MethodGet, "/v1/incidents", v, nil, &out)
+	err = c.do(ctx, call{http.MethodGet, "/v1/incidents", v, nil, &out})
 	return out, err
 }
 
 // Incident returns an incident with what it consists of.
 func (c *Client) Incident(ctx context.Context, id string) (out v1.IncidentDetail, err error) {
-	err = c.do(ctx, http.MethodGet, "/v1/incidents/"+url.PathEscape(id), nil, nil, &out)
+	err = c.do(ctx, call{http.MethodGet, "/v1/incidents/" + url.PathEscape(id), nil, nil, &out})
 	return out, err
 }
 
@@ -299,49 +306,49 @@ func (c *Client) Silences(ctx context.Context, states, matchers []string, tenant
 	many(v, "state", states)
 	many(v, "filter", matchers)
 	one(v, "tenant", tenant)
-	err = c.do(ctx, http.MethodGet, "/v1/silences", v, nil, &out)
+	err = c.do(ctx, call{http.MethodGet, "/v1/silences", v, nil, &out})
 	return out, err
 }
 
 // Silence returns one silence.
 func (c *Client) Silence(ctx context.Context, id string) (out v1.Silence, err error) {
-	err = c.do(ctx, http.MethodGet, "/v1/silences/"+url.PathEscape(id), nil, nil, &out)
+	err = c.do(ctx, call{http.MethodGet, "/v1/silences/" + url.PathEscape(id), nil, nil, &out})
 	return out, err
 }
 
 // CreateSilence creates a silence and returns its ID.
 func (c *Client) CreateSilence(ctx context.Context, s v1.NewSilence) (string, error) {
 	var out v1.SilenceID
-	err := c.do(ctx, http.MethodPost, "/v1/silences", nil, s, &out)
+	err := c.do(ctx, call{http.MethodPost, "/v1/silences", nil, s, &out})
 	return out.ID, err
 }
 
 // ChangeSilence changes a silence and returns the ID it has now.
 func (c *Client) ChangeSilence(ctx context.Context, id string, s v1.NewSilence) (string, error) {
 	var out v1.SilenceID
-	err := c.do(ctx, http.MethodPut, "/v1/silences/"+url.PathEscape(id), nil, s, &out)
+	err := c.do(ctx, call{http.MethodPut, "/v1/silences/" + url.PathEscape(id), nil, s, &out})
 	return out.ID, err
 }
 
 // ExpireSilence ends a silence now.
 func (c *Client) ExpireSilence(ctx context.Context, id string) error {
-	return c.do(ctx, http.MethodDelete, "/v1/silences/"+url.PathEscape(id), nil, nil, nil)
+	return c.do(ctx, call{http.MethodDelete, "/v1/silences/" + url.PathEscape(id), nil, nil, nil})
 }
 
 // Preview says what a silence would silence now.
 func (c *Client) Preview(ctx context.Context, p v1.PreviewRequest) (out v1.Preview, err error) {
-	err = c.do(ctx, http.MethodPost, "/v1/silences/preview", nil, p, &out)
+	err = c.do(ctx, call{http.MethodPost, "/v1/silences/preview", nil, p, &out})
 	return out, err
 }
 
 // Rules returns the rule groups.
 func (c *Client) Rules(ctx context.Context) (out v1.RuleList, err error) {
-	err = c.do(ctx, http.MethodGet, "/v1/rules", nil, nil, &out)
+	err = c.do(ctx, call{http.MethodGet, "/v1/rules", nil, nil, &out})
 	return out, err
 }
 
 // Status says how the node is.
 func (c *Client) Status(ctx context.Context) (out v1.Status, err error) {
-	err = c.do(ctx, http.MethodGet, "/v1/status", nil, nil, &out)
+	err = c.do(ctx, call{http.MethodGet, "/v1/status", nil, nil, &out})
 	return out, err
 }

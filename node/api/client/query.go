@@ -74,7 +74,7 @@ func (c *Client) QueryRange(ctx context.Context, expr string, start, end time.Ti
 func seconds(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64) }
 
 func (c *Client) promQL(ctx context.Context, path string, v url.Values) (r Result, err error) {
-	if err = c.do(ctx, http.MethodGet, path, v, nil, &r.Raw); err != nil {
+	if err = c.do(ctx, call{http.MethodGet, path, v, nil, &r.Raw}); err != nil {
 		return r, err
 	}
 	var e envelope

@@ -44,7 +44,10 @@ type searchInput struct {
 
 type searchOutput struct{ Body SearchResult }
 
-func (a *API) registerAlerts(api huma.API) {
+// alertCalls answers about alerts, held and past.
+type alertCalls struct{ *API }
+
+func (a alertCalls) register(api huma.API) {
 	op := operation(http.MethodGet, "/v1/alerts", "list-alerts", "alerts", "List alerts")
 	op.Description = "Alerts this node holds: all that fire, and those that ended lately."
 	huma.Register(api, op, a.listAlerts)
@@ -98,7 +101,7 @@ func (a *API) held(ctx context.Context, f *AlertFilter, want func(*alert.Alert) 
 	return slices.DeleteFunc(slices.Clone(all), func(x *alert.Alert) bool { return !want(x) || !keep(x) }), nil
 }
 
-func (a *API) listAlerts(ctx context.Context, in *listAlertsInput) (*alertsOutput, error) {
+func (a alertCalls) listAlerts(ctx context.Context, in *listAlertsInput) (*alertsOutput, error) {
 	now := a.now()
 	mine := func(*alert.Alert) bool { return true }
 	if in.Incident != "" {
@@ -135,7 +138,7 @@ func (a *API) listAlerts(ctx context.Context, in *listAlertsInput) (*alertsOutpu
 }
 
 // muted keeps the alerts that are (or aren't) kept back.
-func (a *API) muted(ctx context.Context, list []*alert.Alert, want bool) ([]*alert.Alert, error) {
+func (a alertCalls) muted(ctx context.Context, list []*alert.Alert, want bool) ([]*alert.Alert, error) {
 	standing, err := a.o.Alerts.Standing(ctx, list)
 	if err != nil {
 		return nil, err
@@ -176,7 +179,7 @@ type alertIDInput struct {
 	ID string `path:"id" maxLength:"128" doc:"ID of an episode; or a fingerprint: the newest episode held of it."`
 }
 
-func (a *API) getAlert(ctx context.Context, in *alertIDInput) (*alertOutput, error) {
+func (a alertCalls) getAlert(ctx context.Context, in *alertIDInput) (*alertOutput, error) {
 	id, err := a.newestOf(ctx, in.ID)
 	if err != nil {
 		return nil, a.fail(err)
@@ -193,7 +196,7 @@ func (a *API) getAlert(ctx context.Context, in *alertIDInput) (*alertOutput, err
 }
 
 // newestOf turns a fingerprint into the ID of its newest episode held.
-func (a *API) newestOf(ctx context.Context, id string) (string, error) {
+func (a alertCalls) newestOf(ctx context.Context, id string) (string, error) {
 	fp, err := label.ParseFingerprint(id)
 	if err != nil {
 		return id, nil // an ID then
@@ -214,7 +217,7 @@ func (a *API) newestOf(ctx context.Context, id string) (string, error) {
 	return newest.ID(), nil
 }
 
-func (a *API) search(ctx context.Context, in *searchInput) (*searchOutput, error) {
+func (a alertCalls) search(ctx context.Context, in *searchInput) (*searchOutput, error) {
 	now := a.o.Now()
 	from, err := ParseTime(in.From, now)
 	if err != nil {

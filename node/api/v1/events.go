@@ -37,9 +37,12 @@ type Event struct {
 	Detail   string    `json:"detail,omitempty" doc:"The reason, for people."`
 }
 
-// registerEvents adds the stream: a plain handler, since it has no end, and its
+// eventCalls streams what happens.
+type eventCalls struct{ *API }
+
+// register adds the stream: a plain handler, since it has no end, and its
 // description.
-func (a *API) registerEvents(s *site) {
+func (a eventCalls) register(s *site) {
 	registry := s.huma.OpenAPI().Components.Schemas
 	one := func(name, text, kind string) *huma.Param {
 		return &huma.Param{Name: name, In: kind, Description: text, Schema: &huma.Schema{Type: huma.TypeString}}
@@ -120,7 +123,7 @@ func (w *wish) wants(h *Happening) bool {
 	return true
 }
 
-func (a *API) events(w http.ResponseWriter, r *http.Request) {
+func (a eventCalls) events(w http.ResponseWriter, r *http.Request) {
 	want, err := parseWish(r)
 	if err != nil {
 		a.errors.Write(w, err)

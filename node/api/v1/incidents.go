@@ -29,7 +29,10 @@ type incidentsOutput struct{ Body IncidentList }
 
 type incidentOutput struct{ Body IncidentDetail }
 
-func (a *API) registerIncidents(api huma.API) {
+// incidentCalls answers about incidents.
+type incidentCalls struct{ *API }
+
+func (a incidentCalls) register(api huma.API) {
 	op := operation(http.MethodGet, "/v1/incidents", "list-incidents", "incidents", "List incidents")
 	op.Description = "What people see: alerts that are judged to be one fault."
 	huma.Register(api, op, a.listIncidents)
@@ -38,7 +41,7 @@ func (a *API) registerIncidents(api huma.API) {
 	huma.Register(api, op, a.getIncident)
 }
 
-func (a *API) listIncidents(ctx context.Context, in *listIncidentsInput) (*incidentsOutput, error) {
+func (a incidentCalls) listIncidents(ctx context.Context, in *listIncidentsInput) (*incidentsOutput, error) {
 	all, err := a.o.Incidents.Incidents(ctx)
 	if err != nil {
 		return nil, a.fail(err)
@@ -81,7 +84,7 @@ func rollupsOf(in *incident.Incident) map[rollup.Key]bool {
 	return out
 }
 
-func (a *API) getIncident(ctx context.Context, in *IDInput) (*incidentOutput, error) {
+func (a incidentCalls) getIncident(ctx context.Context, in *IDInput) (*incidentOutput, error) {
 	found, err := a.o.Incidents.Incident(ctx, in.ID)
 	if err != nil {
 		return nil, a.fail(err)

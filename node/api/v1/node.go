@@ -17,12 +17,15 @@ type rulesOutput struct{ Body RuleList }
 
 type statusOutput struct{ Body Status }
 
-func (a *API) registerNode(api huma.API) {
+// nodeCalls answers about the node itself.
+type nodeCalls struct{ *API }
+
+func (a nodeCalls) register(api huma.API) {
 	huma.Register(api, operation(http.MethodGet, "/v1/rules", "list-rules", "node", "Rules and how they do"), a.rules)
 	huma.Register(api, operation(http.MethodGet, "/v1/status", "status", "node", "How the node is"), a.status)
 }
 
-func (a *API) rules(ctx context.Context, in *rulesInput) (*rulesOutput, error) {
+func (a nodeCalls) rules(ctx context.Context, in *rulesInput) (*rulesOutput, error) {
 	groups, err := a.o.Node.Rules(ctx)
 	if err != nil {
 		return nil, a.fail(err)
@@ -45,7 +48,7 @@ func (a *API) rules(ctx context.Context, in *rulesInput) (*rulesOutput, error) {
 	return out, nil
 }
 
-func (a *API) status(ctx context.Context, _ *struct{}) (*statusOutput, error) {
+func (a nodeCalls) status(ctx context.Context, _ *struct{}) (*statusOutput, error) {
 	s, err := a.o.Node.Status(ctx)
 	if err != nil {
 		return nil, a.fail(err)

@@ -36,7 +36,10 @@ type previewInput struct{ Body PreviewRequest }
 
 type previewOutput struct{ Body Preview }
 
-func (a *API) registerSilences(api huma.API) {
+// silenceCalls answers about silences.
+type silenceCalls struct{ *API }
+
+func (a silenceCalls) register(api huma.API) {
 	const path, tag = "/v1/silences", "silences"
 	huma.Register(api, operation(http.MethodGet, path, "list-silences", tag, "List silences"), a.listSilences)
 	op := operation(http.MethodPost, path, "create-silence", tag, "Create a silence")
@@ -65,7 +68,7 @@ func (a *API) registerSilences(api huma.API) {
 	}
 }
 
-func (a *API) listSilences(ctx context.Context, in *listSilencesInput) (*silencesOutput, error) {
+func (a silenceCalls) listSilences(ctx context.Context, in *listSilencesInput) (*silencesOutput, error) {
 	ms, err := parseMatchers(in.Filter)
 	if err != nil {
 		return nil, a.fail(err)
@@ -96,7 +99,7 @@ func (a *API) listSilences(ctx context.Context, in *listSilencesInput) (*silence
 	return out, nil
 }
 
-func (a *API) getSilence(ctx context.Context, in *IDInput) (*silenceOutput, error) {
+func (a silenceCalls) getSilence(ctx context.Context, in *IDInput) (*silenceOutput, error) {
 	s, err := a.o.Silences.Silence(ctx, in.ID)
 	if err != nil {
 		return nil, a.fail(err)
@@ -105,7 +108,7 @@ func (a *API) getSilence(ctx context.Context, in *IDInput) (*silenceOutput, erro
 }
 
 // silence makes a silence of what was posted.
-func (a *API) silence(in *NewSilence) (s silence.Silence, err error) {
+func (a silenceCalls) silence(in *NewSilence) (s silence.Silence, err error) {
 	s = silence.Silence{Tenant: in.Tenant, StartsAt: alert.At(in.StartsAt), EndsAt: alert.At(in.EndsAt), CreatedBy: in.CreatedBy, Comment: in.Comment}
 	if s.Tenant == "" {
 		s.Tenant = a.o.Tenant
@@ -138,7 +141,7 @@ func (a *API) silence(in *NewSilence) (s silence.Silence, err error) {
 	return s, nil
 }
 
-func (a *API) put(ctx context.Context, id string, in *NewSilence) (*silenceIDOutput, error) {
+func (a silenceCalls) put(ctx context.Context, id string, in *NewSilence) (*silenceIDOutput, error) {
 	s, err := a.silence(in)
 	if err != nil {
 		return nil, a.fail(err)
@@ -150,22 +153,22 @@ func (a *API) put(ctx context.Context, id string, in *NewSilence) (*silenceIDOut
 	return &silenceIDOutput{SilenceID{id}}, nil
 }
 
-func (a *API) createSilence(ctx context.Context, in *newSilenceInput) (*silenceIDOutput, error) {
+func (a silenceCalls) createSilence(ctx context.Context, in *newSilenceInput) (*silenceIDOutput, error) {
 	return a.put(ctx, "", &in.Body)
 }
 
-func (a *API) changeSilence(ctx context.Context, in *changeSilenceInput) (*silenceIDOutput, error) {
+func (a silenceCalls) changeSilence(ctx context.Context, in *changeSilenceInput) (*silenceIDOutput, error) {
 	return a.put(ctx, in.ID, &in.Body)
 }
 
-func (a *API) expireSilence(ctx context.Context, in *IDInput) (*struct{}, error) {
+func (a silenceCalls) expireSilence(ctx context.Context, in *IDInput) (*struct{}, error) {
 	if err := a.o.Silences.ExpireSilence(ctx, in.ID); err != nil {
 		return nil, a.fail(err)
 	}
 	return nil, nil
 }
 
-func (a *API) preview(ctx context.Context, in *previewInput) (*previewOutput, error) {
+func (a silenceCalls) preview(ctx context.Context, in *previewInput) (*previewOutput, error) {
 	ms, err := parseMatchers(in.Body.Matchers)
 	if err != nil {
 		return nil, a.fail(err)

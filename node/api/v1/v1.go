@@ -211,11 +211,11 @@ func (a *API) build() *site {
 		Formats: huma.DefaultFormats, DefaultFormat: "application/json",
 		RejectUnknownQueryParameters: true,
 	})
-	a.registerAlerts(s.huma)
-	a.registerIncidents(s.huma)
-	a.registerSilences(s.huma)
-	a.registerNode(s.huma)
-	a.registerEvents(s)
+	alertCalls{a}.register(s.huma)
+	incidentCalls{a}.register(s.huma)
+	silenceCalls{a}.register(s.huma)
+	nodeCalls{a}.register(s.huma)
+	eventCalls{a}.register(s)
 	s.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
 		a.describe(w, r, "application/vnd.oai.openapi+json;version=3.1", s.huma.OpenAPI().MarshalJSON)
 	})
@@ -229,7 +229,7 @@ func (a *API) build() *site {
 func (a *API) describe(w http.ResponseWriter, r *http.Request, contentType string, marshal func() ([]byte, error)) {
 	b, err := marshal()
 	if err != nil {
-		a.o.Logger.Error("API description could not be written", "path", r.URL.Path, "err", err)
+		a.o.Logger.Error("description of the API could not be written", "path", r.URL.Path, "err", err)
 		problem.WriteStatus(w, http.StatusInternalServerError, err.Error())
 		return
 	}
@@ -259,7 +259,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) fail(err error) error {
 	e := a.errors.Find(err)
 	if e.Status >= http.StatusInternalServerError && e.Status != http.StatusServiceUnavailable {
-		a.o.Logger.Error("API request failed", "err", err)
+		a.o.Logger.Error("request to API v1 failed", "err", err)
 	}
 	out := huma.NewError(e.Status, err.Error())
 	if e.Retry == 0 {
