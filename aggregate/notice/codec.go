@@ -28,6 +28,7 @@ const (
 	tagReason      = 14
 	tagErr         = 16
 	tagEpisodes    = 18
+	tagSettles     = 20 // repeated
 
 	tagState    = 1
 	tagAt       = 3
@@ -57,6 +58,9 @@ func (t *Told) AppendBinary(b []byte) ([]byte, error) {
 	b = putInt(b, tagAt, uint64(t.At))
 	b = putInt(b, tagRepeat, uint64(t.Repeat))
 	b = putInt(b, tagAttempts, uint64(t.Attempts))
+	for _, id := range t.Settles {
+		b = putText(b, tagSettles, id)
+	}
 	if len(t.Episodes) > 0 {
 		eps := appendEpisodes(nil, t.Episodes)
 		b = binary.AppendUvarint(b, tagEpisodes)
@@ -235,6 +239,8 @@ func (t *Told) setText(tag uint64, v []byte) (err error) {
 		t.Reason = Reason(v)
 	case tagErr:
 		t.Err = string(v)
+	case tagSettles:
+		t.Settles = append(t.Settles, string(v))
 	case tagEpisodes:
 		t.Episodes, err = decodeEpisodes(v)
 	}

@@ -29,6 +29,9 @@ func (p *Planner) Load(t Told) {
 		l.sent = max(l.sent, t.At)
 		l.loaded = true
 		l.finish(t.ID)
+		for _, id := range t.Settles {
+			l.finish(id)
+		}
 	case Failed:
 		l.finish(t.ID)
 	}
@@ -201,7 +204,7 @@ func (l *log) records(g *group) []Told {
 	var out []Told
 	var eps []Episode
 	for _, e := range l.eps {
-		if e.Claimed = 0; e != (Episode{Fingerprint: e.Fingerprint, Onset: e.Onset, At: e.At}) {
+		if e != (Episode{Fingerprint: e.Fingerprint, Onset: e.Onset, At: e.At}) {
 			eps = append(eps, e)
 		}
 	}

@@ -205,12 +205,10 @@ func (p *Planner) Done(id string, o Outcome, now alert.Time) (t Told, ok bool) {
 	t.At, t.Err, t.Attempts, t.State = o.At, o.Err, o.Attempts, Failed
 	if o.Delivered {
 		t.State = Delivered
+		l.settleClaims(&t)
 		l.merge(t.Episodes)
 		l.sent = max(l.sent, o.At)
 		l.failed = false
-		if l.more != nil {
-			l.more.claims = nil
-		}
 	} else {
 		l.failed = true
 	}
@@ -221,6 +219,25 @@ func (p *Planner) Done(id string, o Outcome, now alert.Time) (t Told, ok bool) {
 	}
 	p.sweep(g, fl.n.At)
 	return t, true
+}
+
+// settleClaims lets a delivered notification put an end to attempts of unknown
+// outcome: it was sent because of them. What they may have told stays known.
+func (l *log) settleClaims(t *Told) {
+	if !l.unknown() {
+		return
+	}
+	for _, c := range l.more.claims {
+		t.Settles = append(t.Settles, c.ID)
+	}
+	l.more.claims = nil
+	all := log{eps: slices.Clone(t.Episodes)}
+	for _, e := range l.eps {
+		if e.Claimed > e.Begun {
+			all.merge([]Episode{{Fingerprint: e.Fingerprint, Onset: e.Onset, At: e.At, Claimed: e.Claimed}})
+		}
+	}
+	t.Episodes = all.eps
 }
 
 // note keeps what is out of the ordinary about an attempt for the why-trail.

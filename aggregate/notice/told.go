@@ -102,6 +102,9 @@ type Told struct {
 	// Episodes are what the receiver knows once it is delivered, where that
 	// changes; sorted.
 	Episodes []Episode
+	// Settles are IDs of earlier attempts whose outcome was unknown and is no
+	// longer asked for: this notification was sent because of them.
+	Settles []string
 }
 
 // Reason says why a notification is sent. The texts are Alertmanager's.
