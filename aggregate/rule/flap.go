@@ -82,7 +82,7 @@ func share(fired uint32) float64 {
 
 // damp records whether the instance fires by the plain rule, and holds it where
 // it would end while it flaps.
-func (m *Machine) damp(now time.Time, in *Instance, before State, reason string) string {
+func (m *Machine) damp(in *Instance, before State, reason string) string {
 	h := m.history[in.Labels]
 	fires := in.State == Firing && !in.Held
 	if h == nil {

@@ -230,7 +230,7 @@ func (m *Machine) step(now time.Time, in *Instance) bool {
 	}
 	reason := m.advance(now, in)
 	if m.spec.Flap != nil {
-		reason = m.damp(now, in, before, reason)
+		reason = m.damp(in, before, reason)
 	}
 	if in.State == Inactive {
 		delete(m.byLabel, in.Labels)

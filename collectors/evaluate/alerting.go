@@ -10,6 +10,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
@@ -49,6 +50,7 @@ type alerting struct {
 	machine  *rule.Machine
 	derived  map[label.Set]*derived
 	restored bool
+	looked   bool // it has been evaluated without error
 }
 
 // known is what was worked out for one result of the expression.
@@ -120,6 +122,7 @@ func (a *alerting) eval(ctx context.Context, at moment) ([]series.Sample, error)
 	if err != nil {
 		return nil, err
 	}
+	a.looked = true
 	return a.series(at), nil
 }
 
@@ -176,7 +179,7 @@ func (a *alerting) expand(t *text, d *data) string {
 
 func (a *alerting) instanceLabels(from labels.Labels, d *data) (label.Set, error) {
 	b := labels.NewBuilder(from)
-	b.Del(labels.MetricName)
+	b.Del(model.MetricNameLabel)
 	for _, t := range a.labels {
 		b.Set(t.name, a.expand(t, d))
 	}
@@ -259,9 +262,9 @@ func (a *alerting) derive(set label.Set) *derived {
 		for n, v := range set.All() {
 			b.Set(n, v)
 		}
-		b.Set(labels.MetricName, metricForState)
+		b.Set(model.MetricNameLabel, metricForState)
 		d.forState = b.Labels()
-		b.Set(labels.MetricName, metricAlerts)
+		b.Set(model.MetricNameLabel, metricAlerts)
 		b.Set(labelState, rule.Pending.String())
 		d.pending = b.Labels()
 		b.Set(labelState, rule.Firing.String())

@@ -102,6 +102,7 @@ type Group struct {
 	// Of the goroutine that evaluates.
 	written []written
 	orphans []labels.Labels // series of rules that are no longer here
+	rounds  int             // evaluations, up to patience
 
 	counters groupCounters
 
@@ -217,6 +218,7 @@ func (g *Group) Eval(ctx context.Context, now time.Time) {
 		g.mu.Unlock()
 	}
 	g.buryOrphans(ctx, m)
+	g.rounds = min(g.rounds+1, patience)
 	took := time.Since(begin)
 	g.counters.seconds.Set(took.Seconds())
 	g.env.metrics.iterations.Observe(took.Seconds())
@@ -274,12 +276,17 @@ func bury(ctx context.Context, a Appender, gone []labels.Labels, at time.Time) e
 	return err
 }
 
-// Firing returns the complete set of firing alerts of the group; ok is false as
-// long as the state of an alerting rule has not been restored.
+// patience is how many evaluations a group that is new here waits for a rule
+// that fails, before it reports what it has without it.
+const patience = 3
+
+// Firing returns the complete set of firing alerts of the group. ok is false as
+// long as the set isn't known to be complete: the state of an alerting rule has
+// not been restored, or a rule has failed since it began to be evaluated.
 func (g *Group) Firing() (out []*alert.Alert, ok bool) {
 	for _, r := range g.rules {
 		if a, is := r.(*alerting); is {
-			if !a.restored {
+			if !a.restored || (!a.looked && g.rounds < patience) {
 				return nil, false
 			}
 			out = a.firing(out)
@@ -301,7 +308,7 @@ func (g *Group) SkipRestore() {
 // labels: the first with the first, the second with the second. from must not
 // be at work any more.
 func (g *Group) copyFrom(from *Group) {
-	g.took, g.last = from.took, from.last
+	g.took, g.last, g.rounds = from.took, from.last, from.rounds
 	places := map[string][]int{}
 	for i, r := range from.rules {
 		id := r.specOf().Identity()
@@ -320,7 +327,7 @@ func (g *Group) copyFrom(from *Group) {
 		old, wasAlert := from.rules[j].(*alerting)
 		if isAlert && wasAlert {
 			a.machine.CopyFrom(old.machine)
-			a.restored = a.restored || old.restored
+			a.restored, a.looked = a.restored || old.restored, old.looked
 		}
 	}
 	g.orphans = append(from.orphans, from.series()...)

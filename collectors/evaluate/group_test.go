@@ -348,3 +348,40 @@ func TestSlots(t *testing.T) {
 		require.Equal(t, c.missed, missed, c.name)
 	}
 }
+
+func TestReportWaitsForARuleThatFailsFromTheStart(t *testing.T) {
+	db := &failing{DB: store(t), query: true}
+	g := groupOf(t, `{groups: [{name: g, rules: [{alert: A, expr: m > 0}]}]}`, Options{Querier: db, Appender: db})
+	put(t, db, at(0), `m 1`)
+	for i := range patience {
+		_, ok := g.Firing()
+		require.False(t, ok, "no evidence that A has ended")
+		g.Eval(t.Context(), at(i*15))
+	}
+	_, ok := g.Firing()
+	require.True(t, ok, "one broken rule doesn't silence its group for ever")
+}
+
+func TestStatusWhileEvaluating(t *testing.T) {
+	db := store(t)
+	g := groupOf(t, `{groups: [{name: g, rules: [{alert: A, expr: 'm > 0', annotations: {v: '{{ $value }}'}}, {record: r, expr: m}]}]}`, options(db))
+	put(t, db, at(0), `m{i="1"} 1`, `m{i="2"} 2`)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 200 {
+			g.Eval(t.Context(), at(i))
+		}
+	}()
+	alerts := 0
+	for {
+		alerts = max(alerts, len(g.Status(at(0)).Rules[0].Alerts))
+		g.Failures()
+		select {
+		case <-done:
+			require.Equal(t, 2, max(alerts, len(g.Status(at(0)).Rules[0].Alerts)))
+			return
+		default:
+		}
+	}
+}

@@ -35,7 +35,7 @@ type Manager struct {
 // running is a group and its goroutine.
 type running struct {
 	group  *Group
-	fresh  bool // there may be a state from before the start to restore
+	fresh  bool // there may be a state from before a restart to restore
 	again  bool // it has been evaluated while fresh
 	cancel context.CancelFunc
 	done   chan struct{} // nil: not started
@@ -114,7 +114,6 @@ func (m *Manager) Apply(ctx context.Context, set *rulefile.Set) {
 	for _, r := range m.groups {
 		old[r.group.identity.key] = r
 	}
-	first := !m.applied
 	m.mu.Unlock()
 
 	groups := make([]*running, 0, len(set.Groups))
@@ -125,7 +124,7 @@ func (m *Manager) Apply(ctx context.Context, set *rulefile.Set) {
 			groups = append(groups, before)
 			continue
 		}
-		r := &running{group: newGroup(spec, m.env), fresh: first}
+		r := &running{group: newGroup(spec, m.env), fresh: true}
 		if before != nil {
 			before.stop()
 			r.group.copyFrom(before.group)
@@ -176,13 +175,11 @@ func (m *Manager) start(r *running) {
 	}
 	ctx, cancel := context.WithCancel(m.life)
 	r.cancel, r.done = cancel, make(chan struct{})
-	m.wg.Add(1)
-	go func() {
-		defer m.wg.Done()
+	m.wg.Go(func() {
 		defer close(r.done)
 		defer cancel()
 		m.run(ctx, r)
-	}()
+	})
 }
 
 // stop ends a group's evaluations and waits for the one under way.

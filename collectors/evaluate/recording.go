@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 
@@ -94,7 +95,7 @@ func (r *recording) recorded(from labels.Labels) *recorded {
 	k := r.known[h]
 	if k == nil || !labels.Equal(k.from, from) {
 		b := labels.NewBuilder(from)
-		b.Set(labels.MetricName, r.spec.Name)
+		b.Set(model.MetricNameLabel, r.spec.Name)
 		r.spec.Labels.Range(func(l labels.Label) { b.Set(l.Name, l.Value) })
 		to := b.Labels()
 		k = &recorded{from: from, to: to, hash: to.Hash()}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
@@ -98,7 +99,7 @@ func (a *alerting) forStateSelector() string {
 func withoutName(ls labels.Labels) (label.Set, bool) {
 	pairs := make([]label.Pair, 0, ls.Len())
 	ls.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName {
+		if l.Name != model.MetricNameLabel {
 			pairs = append(pairs, label.Pair{Name: l.Name, Value: l.Value})
 		}
 	})

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -85,20 +87,21 @@ func RunContent(ctx context.Context, name string, content []byte, o Options) Res
 // Write writes results as promtool does and returns whether a test failed.
 func Write(w io.Writer, results []Result) (failed bool, err error) {
 	for _, r := range results {
-		text := fmt.Sprintf("Processing test file: %s\n", r.File)
+		var b strings.Builder
+		fmt.Fprintf(&b, "Processing test file: %s\n", r.File)
 		for _, m := range r.Warnings {
-			text += "  WARNING: " + m + "\n"
+			fmt.Fprintf(&b, "  WARNING: %s\n", m)
 		}
 		if len(r.Failures) > 0 {
 			failed = true
-			text += "  FAILED:\n"
+			b.WriteString("  FAILED:\n")
 			for _, f := range r.Failures {
-				text += f.Error() + "\n\n"
+				fmt.Fprintf(&b, "%v\n\n", f)
 			}
 		} else {
-			text += "  SUCCESS\n\n"
+			b.WriteString("  SUCCESS\n\n")
 		}
-		if _, err := io.WriteString(w, text); err != nil {
+		if _, err := io.WriteString(w, b.String()); err != nil {
 			return failed, err
 		}
 	}
@@ -258,9 +261,7 @@ func (b *bench) checkAlerts(c alertCase, now time.Time) {
 	var want, got []found
 	for _, e := range c.ExpAlerts {
 		labels := map[string]string{}
-		for k, v := range e.Labels {
-			labels[k] = v
-		}
+		maps.Copy(labels, e.Labels)
 		labels[label.AlertName] = c.Alertname
 		want = append(want, newFound(labels, e.Annotations))
 	}

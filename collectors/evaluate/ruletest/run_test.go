@@ -108,7 +108,7 @@ func FuzzFile(f *testing.F) {
 		f.Add(content)
 	}
 	f.Add([]byte("tests: [{input_series: [{series: a, values: '1+1x10 _x3 stale'}], start_timestamp: 1e99}]"))
-	f.Fuzz(func(t *testing.T, content []byte) {
+	f.Fuzz(func(_ *testing.T, content []byte) {
 		parsed, err := parse(content, "testdata")
 		if err != nil {
 			return
