@@ -56,5 +56,5 @@ func main() {
 			all = append(all, a.Analyzer)
 		}
 	}
-	unitchecker.Main(all...)
+	unitchecker.Main(append(all, dead)...)
 }
