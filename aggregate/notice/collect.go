@@ -49,9 +49,9 @@ func (p *Planner) Collect(now alert.Time) int {
 }
 
 // used says whether any group is at the place.
-func (p *Planner) used(pl *place) bool {
+func (r *registry) used(pl *place) bool {
 	found := false
-	p.groups.each(func(g *group) { found = found || g.place == pl })
+	r.groups.each(func(g *group) { found = found || g.place == pl })
 	return found
 }
 

@@ -19,6 +19,7 @@ type view struct {
 // flush is the scratch memory of one group's flush.
 type flush struct {
 	now    alert.Time
+	slots  []slot
 	view   []view
 	sorted bool
 	known  []bool // by episode of a log: seen among the members
@@ -64,13 +65,13 @@ func (p *Planner) flushGroup(g *group, now alert.Time, out []*Notice) []*Notice 
 		g.rearm(now, p.opts.HoldUntil)
 		g.flushed = true
 	}
-	p.look(g, now)
+	p.flush.look(&p.muting, p.slots, g, now)
 	for i := range g.logs {
 		l := &g.logs[i]
-		if !l.integ.live || !full && (l.due == 0 || l.due > now) {
+		if !l.integ.live || !full && !l.again {
 			continue
 		}
-		l.due = 0
+		l.again = false
 		if full {
 			l.loaded = false
 		}
@@ -89,39 +90,27 @@ func (p *Planner) flushGroup(g *group, now alert.Time, out []*Notice) []*Notice 
 }
 
 // look fills the view: which members fire, which are muted.
-func (p *Planner) look(g *group, now alert.Time) {
-	f := &p.flush
+func (f *flush) look(m *muting, slots []slot, g *group, now alert.Time) {
+	f.slots = slots
 	f.now, f.sorted = now, false
 	f.view = f.view[:0]
-	away := g.route == nil || len(p.offHours(g, now)) > 0
+	away := !g.routed || len(m.offHours(g, now)) > 0
 	for _, i := range g.members {
-		s := &p.slots[i]
+		s := &slots[i]
 		if s.a == nil {
 			continue
 		}
 		v := view{i: i, ended: s.a.ResolvedAt(now), muted: away}
-		if !away && p.muted(s.a, now) {
+		if !away && m.muted(s.a, now) {
 			v.muted = true
 			if !v.ended {
-				p.noteMuted(s, now)
+				m.noteMuted(s, now)
 			}
 		} else if !away && s.more != nil {
 			s.more.noteHeard(now)
 		}
 		f.view = append(f.view, v)
 	}
-}
-
-// offHours names the time intervals that mute the group.
-func (p *Planner) offHours(g *group, now alert.Time) []string {
-	if g.route == nil || len(g.route.ActiveIntervals)+len(g.route.MuteIntervals) == 0 {
-		return nil
-	}
-	return p.intervals.MutedBy(g.route.ActiveIntervals, g.route.MuteIntervals, now.Std())
-}
-
-func (p *Planner) muted(a *alert.Alert, now alert.Time) bool {
-	return p.inhibit.Mutes(a.Tenant, a.Labels, now) || p.opts.Silences.Mutes(a.Tenant, a.Labels, now)
 }
 
 // tally is what one log makes of the view.
@@ -131,8 +120,7 @@ type tally struct {
 	told, seen     int // episodes taken to fire; those seen among the members
 }
 
-func (p *Planner) count(l *log) tally {
-	f := &p.flush
+func (f *flush) count(l *log) tally {
 	var t tally
 	f.known = slices.Grow(f.known[:0], len(l.eps))[:len(l.eps)]
 	clear(f.known)
@@ -145,7 +133,7 @@ func (p *Planner) count(l *log) tally {
 		if v.muted && !v.ended {
 			continue
 		}
-		s := &p.slots[v.i]
+		s := &f.slots[v.i]
 		i, j := l.of(s.fp)
 		fires, over, owed := false, false, false
 		for ; i < j; i++ {
@@ -177,7 +165,7 @@ func (p *Planner) count(l *log) tally {
 // decide returns the notice that is due for one log, or nil. The conditions are
 // those of Alertmanager's dedupe stage, on sets of episodes.
 func (p *Planner) decide(g *group, l *log) *Notice {
-	t := p.count(l)
+	t := p.flush.count(l)
 	var reason Reason
 	switch {
 	case t.fresh > 0 && t.told == 0:
@@ -190,12 +178,12 @@ func (p *Planner) decide(g *group, l *log) *Notice {
 		reason = AllResolved
 	case t.firing > 0 && t.ended > 0 && l.integ.resolved:
 		reason = SomeResolved
-	case t.firing > 0 && g.route != nil && l.sent.Add(g.route.RepeatInterval) < p.flush.now:
+	case t.firing > 0 && g.routed && l.sent.Add(g.place.route.RepeatInterval) < p.flush.now:
 		reason = Repeated
 	case t.settled > 0:
 		// It doesn't want to be told of ends, so they are taken as told; if
 		// nothing fires its next alert is the first again.
-		eps := p.episodes(l, t)
+		eps := p.flush.episodes(l, t)
 		if t.firing > 0 {
 			eps = slices.DeleteFunc(eps, func(e Episode) bool { return e.Ended == 0 })
 		}
@@ -204,19 +192,18 @@ func (p *Planner) decide(g *group, l *log) *Notice {
 	default:
 		return nil
 	}
-	return p.notice(g, l, reason, p.episodes(l, t))
+	return p.notice(g, l, reason, p.flush.episodes(l, t))
 }
 
 // episodes are what the receiver will know, where that changes; sorted.
-func (p *Planner) episodes(l *log, t tally) []Episode {
-	f := &p.flush
+func (f *flush) episodes(l *log, t tally) []Episode {
 	at := uint32(f.now / alert.Time(time.Second))
 	eps := make([]Episode, 0, t.fresh+t.ended)
 	for _, v := range f.view {
 		if v.muted && !v.ended {
 			continue
 		}
-		s := &p.slots[v.i]
+		s := &f.slots[v.i]
 		own := Episode{Fingerprint: s.fp, Onset: s.a.Onset}
 		i, j := l.of(s.fp)
 		owed := false
@@ -288,7 +275,7 @@ func (p *Planner) sweep(g *group, now alert.Time) {
 	}
 	p.timers.drop(g)
 	g.members, g.next = nil, 0
-	g.eachLog(func(l *log) { l.due = 0 })
+	g.eachLog(func(l *log) { l.again = false })
 	if g.idle() {
 		p.groups.remove(g)
 	}

@@ -25,6 +25,7 @@ type placeKey struct{ tenant, receiver, routeKey string }
 type place struct {
 	placeKey
 	id     uint64
+	route  *route.Route   // in force; nil: none leads here any more
 	integs []*integration // of the receiver in force; nil where it is gone
 }
 
@@ -43,12 +44,12 @@ func mix(a, b uint64) uint64 {
 type group struct {
 	place   *place
 	labels  label.Set
-	route   *route.Route // nil: no route leads here any more; only ends are told
 	members []uint32
 	logs    []log
 	next    alert.Time // next flush by the group's timer
 	heapAt  int32
-	flushed bool
+	routed  bool   // the place's route leads here; else only ends are told
+	flushed bool   // since it got its first alert
 	twin    *group // next of the same hash
 }
 
@@ -113,10 +114,10 @@ func (g *group) key() string { return route.GroupKey(g.place.routeKey, g.labels)
 
 // interval is the time between flushes.
 func (g *group) interval() time.Duration {
-	if g.route == nil {
+	if !g.routed {
 		return orphanInterval
 	}
-	return g.route.GroupInterval
+	return g.place.route.GroupInterval
 }
 
 // orphanInterval is how often a group without a route looks whether it can
@@ -127,7 +128,7 @@ const orphanInterval = 30 * time.Second
 // group_wait from now, or not at all if the alert began longer ago than that. A
 // restart neither prolongs the wait nor cuts the group's interval short.
 func (g *group) start(a *alert.Alert, now alert.Time) {
-	wait := g.route.GroupWait
+	wait := g.place.route.GroupWait
 	g.next, g.flushed = now.Add(wait), false
 	if a.ReceivedAt != 0 && a.ReceivedAt < now {
 		g.next = max(now, a.ReceivedAt.Add(wait))
@@ -167,13 +168,12 @@ func (g *group) rearm(now, hold alert.Time) {
 
 // when is when the group must be looked at.
 func (g *group) when() alert.Time {
-	at := g.next
 	for i := range g.logs {
-		if d := g.logs[i].due; d != 0 && d < at {
-			at = d
+		if g.logs[i].again {
+			return 1
 		}
 	}
-	return at
+	return g.next
 }
 
 // compareGroups is the order in which groups are flushed at one instant.

@@ -23,7 +23,9 @@ func (p *Planner) Load(t Told) {
 	l.keep(t.Repeat)
 	switch t.State {
 	case Claimed:
-		p.loadClaim(l, t)
+		if p.flights[t.ID] == nil {
+			l.claim(t)
+		}
 	case Delivered:
 		l.merge(sorted(t.Episodes))
 		l.sent = max(l.sent, t.At)
@@ -38,8 +40,9 @@ func (p *Planner) Load(t Told) {
 	p.touched = append(p.touched, g)
 }
 
-func (p *Planner) loadClaim(l *log, t Told) {
-	if p.flights[t.ID] != nil || l.covers(&t) {
+// claim notes an attempt whose outcome isn't known so far.
+func (l *log) claim(t Told) {
+	if l.covers(&t) {
 		return
 	}
 	m := l.extra()
@@ -69,13 +72,13 @@ func sorted(eps []Episode) []Episode {
 }
 
 // groupOf finds or makes the group of a record.
-func (p *Planner) groupOf(t *Told) *group {
-	pl := p.placeOf(placeKey{t.Tenant, t.Receiver, t.RouteKey})
+func (r *registry) groupOf(t *Told) *group {
+	pl := r.placeOf(placeKey{t.Tenant, t.Receiver, t.RouteKey})
 	h := mix(pl.id, uint64(t.GroupLabels.Fingerprint()))
-	g := p.groups.find(h, func(g *group) bool { return g.place == pl && g.labels == t.GroupLabels })
+	g := r.groups.find(h, func(g *group) bool { return g.place == pl && g.labels == t.GroupLabels })
 	if g == nil {
 		g = newGroup(pl, t.GroupLabels)
-		p.groups.add(h, g)
+		r.groups.add(h, g)
 	}
 	return g
 }
@@ -189,9 +192,9 @@ func (p *Planner) Records() iter.Seq[Told] {
 	}
 }
 
-func (p *Planner) sortedGroups() []*group {
-	all := make([]*group, 0, len(p.groups))
-	p.groups.each(func(g *group) { all = append(all, g) })
+func (r *registry) sortedGroups() []*group {
+	all := make([]*group, 0, len(r.groups))
+	r.groups.each(func(g *group) { all = append(all, g) })
 	slices.SortFunc(all, compareGroups)
 	return all
 }

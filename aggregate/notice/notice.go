@@ -65,14 +65,14 @@ func (p *Planner) notice(g *group, l *log, reason Reason, eps []Episode) *Notice
 		At: f.now, Deadline: f.now.Add(max(g.interval(), p.opts.MinDeadline)),
 		Retold: l.unknown(),
 	}
-	if g.route != nil {
-		n.RouteLabels = g.route.Labels
-		l.keep(g.route.RepeatInterval)
+	if g.routed {
+		n.RouteLabels = g.place.route.Labels
+		l.keep(g.place.route.RepeatInterval)
 	}
 	if n.Retold {
 		n.Reason = Unknown
 	}
-	p.show()
+	f.show()
 	for i := range f.view {
 		v := &f.view[i]
 		s := &p.slots[v.i]
@@ -102,14 +102,13 @@ func (l *log) tells(s *slot, v *view) bool {
 
 // show sorts the view as Alertmanager sorts alerts, and makes the copies of
 // firing alerts that the bodies of all integrations share.
-func (p *Planner) show() {
-	f := &p.flush
+func (f *flush) show() {
 	if f.sorted {
 		return
 	}
 	f.sorted = true
 	slices.SortFunc(f.view, func(a, b view) int {
-		return compareAlerts(p.slots[a.i].a, p.slots[b.i].a)
+		return compareAlerts(f.slots[a.i].a, f.slots[b.i].a)
 	})
 	firing := 0
 	for _, v := range f.view {
@@ -120,7 +119,7 @@ func (p *Planner) show() {
 	copies := make([]alert.Alert, 0, firing)
 	for i := range f.view {
 		v := &f.view[i]
-		if v.a = p.slots[v.i].a; !v.ended && v.a.EndsAt != 0 {
+		if v.a = f.slots[v.i].a; !v.ended && v.a.EndsAt != 0 {
 			copies = append(copies, *v.a)
 			v.a = &copies[len(copies)-1]
 			v.a.EndsAt = 0
@@ -215,7 +214,7 @@ func (p *Planner) Done(id string, o Outcome, now alert.Time) (t Told, ok bool) {
 	l.note(t)
 	if l.missed {
 		l.missed = false
-		l.due = now
+		l.again = true
 	}
 	p.sweep(g, fl.n.At)
 	return t, true

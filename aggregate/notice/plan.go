@@ -114,28 +114,36 @@ func (c *Config) check() error {
 // Planner decides what must be told. It is not safe for concurrent use: one
 // goroutine or lock owns it and the silence book.
 type Planner struct {
-	opts      Options
-	tree      *route.Tree
-	intervals window.Set
-	inhibit   *inhibit.Inhibitor
+	opts Options
+	muting
+	roster
+	registry
 
-	tenants map[string]*tenant
-	slots   []slot
-	free    []uint32
-
-	receivers map[string][]*integration
-	integs    map[string]*integration
-	places    map[placeKey]*place
-	groups    groupIndex
-	timers    timers
-	flights   map[string]*flight
-	seq       uint64
+	timers  timers
+	flights map[string]*flight
+	seq     uint64
 
 	touched []*group               // groups whose log was loaded or whose route changed
 	loose   map[alert.Key][]*group // groups that owe the end of an alert not yet observed
 
 	hits  []*route.Route // scratch of join
 	flush flush          // scratch of Due
+}
+
+// roster is the alerts observed.
+type roster struct {
+	tenants map[string]*tenant
+	slots   []slot
+	free    []uint32
+}
+
+// registry is the configuration in force and all groups.
+type registry struct {
+	tree      *route.Tree
+	receivers map[string][]*integration
+	integs    map[string]*integration
+	places    map[placeKey]*place
+	groups    groupIndex
 }
 
 // tenant is the alerts of one tenant and its places by route index.
@@ -168,9 +176,13 @@ func New(o Options) *Planner {
 		o.Silences = silence.NewBook(silence.Options{})
 	}
 	return &Planner{
-		opts: o, inhibit: inhibit.New(nil),
-		tenants: map[string]*tenant{}, integs: map[string]*integration{}, places: map[placeKey]*place{},
-		groups: groupIndex{}, flights: map[string]*flight{}, loose: map[alert.Key][]*group{},
+		opts:   o,
+		muting: muting{inhibit: inhibit.New(nil), silences: o.Silences},
+		roster: roster{tenants: map[string]*tenant{}},
+		registry: registry{
+			integs: map[string]*integration{}, places: map[placeKey]*place{}, groups: groupIndex{},
+		},
+		flights: map[string]*flight{}, loose: map[alert.Key][]*group{},
 	}
 }
 
@@ -195,7 +207,7 @@ func (p *Planner) Configure(c Config, now alert.Time) error {
 		}
 	}
 	for _, pl := range p.places {
-		pl.integs = p.receivers[pl.receiver]
+		pl.route, pl.integs = nil, p.receivers[pl.receiver]
 	}
 	for _, t := range p.tenants {
 		t.places = nil
@@ -203,9 +215,9 @@ func (p *Planner) Configure(c Config, now alert.Time) error {
 	p.timers, p.touched = nil, p.touched[:0]
 	clear(p.loose)
 	p.groups.each(func(g *group) {
-		g.members, g.route, g.next, g.heapAt, g.flushed = nil, nil, 0, -1, false
+		g.members, g.routed, g.next, g.heapAt, g.flushed = nil, false, 0, -1, false
 		g.bind()
-		g.eachLog(func(l *log) { l.due = 0 })
+		g.eachLog(func(l *log) { l.again = false })
 		p.touched = append(p.touched, g)
 	})
 	p.rejoin(now)
@@ -241,20 +253,20 @@ func (p *Planner) rejoin(now alert.Time) {
 	}
 }
 
-func (p *Planner) integration(key string) *integration {
-	i := p.integs[key]
+func (r *registry) integration(key string) *integration {
+	i := r.integs[key]
 	if i == nil {
 		i = &integration{key: key}
-		p.integs[key] = i
+		r.integs[key] = i
 	}
 	return i
 }
 
-func (p *Planner) tenant(name string) *tenant {
-	t := p.tenants[name]
+func (r *roster) tenant(name string) *tenant {
+	t := r.tenants[name]
 	if t == nil {
 		t = &tenant{name: name, alerts: map[label.Fingerprint]uint32{}}
-		p.tenants[name] = t
+		r.tenants[name] = t
 	}
 	return t
 }
@@ -297,14 +309,14 @@ func (p *Planner) Observe(a *alert.Alert, now alert.Time) {
 	}
 }
 
-func (p *Planner) newSlot() uint32 {
-	if n := len(p.free); n > 0 {
-		i := p.free[n-1]
-		p.free = p.free[:n-1]
+func (r *roster) newSlot() uint32 {
+	if n := len(r.free); n > 0 {
+		i := r.free[n-1]
+		r.free = r.free[:n-1]
 		return i
 	}
-	p.slots = append(p.slots, slot{})
-	return uint32(len(p.slots) - 1)
+	r.slots = append(r.slots, slot{})
+	return uint32(len(r.slots) - 1)
 }
 
 // join makes an alert a member of the groups it routes to.
@@ -325,7 +337,7 @@ func (p *Planner) join(i uint32, now alert.Time) {
 			g = newGroup(pl, r.GroupLabels(a.Labels))
 			p.groups.add(h, g)
 		}
-		g.route = r
+		g.routed = true
 		if s.in(g) {
 			continue
 		}
@@ -339,25 +351,26 @@ func (p *Planner) join(i uint32, now alert.Time) {
 }
 
 // place returns the route's place for a tenant.
-func (p *Planner) place(t *tenant, r *route.Route) *place {
+func (r *registry) place(t *tenant, via *route.Route) *place {
 	if t.places == nil {
-		t.places = make([]*place, p.tree.Len())
+		t.places = make([]*place, r.tree.Len())
 	}
-	pl := t.places[r.Index]
+	pl := t.places[via.Index]
 	if pl == nil {
-		pl = p.placeOf(placeKey{t.name, r.Receiver, r.Key})
-		t.places[r.Index] = pl
+		pl = r.placeOf(placeKey{t.name, via.Receiver, via.Key})
+		pl.route = via
+		t.places[via.Index] = pl
 	}
 	return pl
 }
 
 // placeOf interns a place; its integrations are those of the receiver in force.
-func (p *Planner) placeOf(k placeKey) *place {
-	pl := p.places[k]
+func (r *registry) placeOf(k placeKey) *place {
+	pl := r.places[k]
 	if pl == nil {
 		pl = newPlace(k)
-		pl.integs = p.receivers[k.receiver]
-		p.places[k] = pl
+		pl.integs = r.receivers[k.receiver]
+		r.places[k] = pl
 	}
 	return pl
 }
@@ -380,11 +393,11 @@ func (p *Planner) Forget(k alert.Key) {
 }
 
 // release gives a forgotten alert's slot back once no group refers to it.
-func (p *Planner) release(i uint32) {
-	s := &p.slots[i]
+func (r *roster) release(i uint32) {
+	s := &r.slots[i]
 	if s.a == nil && s.g == nil {
 		*s = slot{}
-		p.free = append(p.free, i)
+		r.free = append(r.free, i)
 	}
 }
 

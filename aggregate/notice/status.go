@@ -7,7 +7,6 @@ import (
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
-	"github.com/fenghuo-mesh/fenghuo/aggregate/window"
 )
 
 // States of an alert as Alertmanager's API names them.
@@ -56,19 +55,6 @@ func (p *Planner) Status(a *alert.Alert, now alert.Time) Status {
 	return s
 }
 
-// suppression is the part of a status that doesn't depend on the route.
-func (p *Planner) suppression(a *alert.Alert, now alert.Time) Status {
-	s := Status{
-		State:       StateActive,
-		SilencedBy:  p.opts.Silences.MutedBy(a.Tenant, a.Labels, now),
-		InhibitedBy: p.inhibit.Sources(a.Tenant, a.Labels, now),
-	}
-	if len(s.SilencedBy)+len(s.InhibitedBy) > 0 {
-		s.State = StateSuppressed
-	}
-	return s
-}
-
 func distinct(names []string) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -103,12 +89,12 @@ type GroupFilter struct {
 func (p *Planner) Groups(now alert.Time, f GroupFilter) []Group {
 	var out []Group
 	p.groups.each(func(g *group) {
-		if g.route == nil || len(g.members) == 0 || f.Receiver != nil && !f.Receiver(g.place.receiver) {
+		if !g.routed || len(g.members) == 0 || f.Receiver != nil && !f.Receiver(g.place.receiver) {
 			return
 		}
 		v := Group{
 			Tenant: g.place.tenant, Receiver: g.place.receiver, Key: g.key(),
-			Labels: g.labels, RouteLabels: g.route.Labels,
+			Labels: g.labels, RouteLabels: g.place.route.Labels,
 		}
 		away := distinct(p.offHours(g, now))
 		for _, i := range g.members {
@@ -118,7 +104,7 @@ func (p *Planner) Groups(now alert.Time, f GroupFilter) []Group {
 			}
 			s := p.suppression(a, now)
 			p.slots[i].groups(func(o *group) {
-				if o.route != nil {
+				if o.routed {
 					s.Receivers = append(s.Receivers, o.place.receiver)
 				}
 			})
@@ -141,9 +127,6 @@ func (p *Planner) Groups(now alert.Time, f GroupFilter) []Group {
 	})
 	return out
 }
-
-// Intervals are the time intervals in force.
-func (p *Planner) Intervals() window.Set { return p.intervals }
 
 // Holds says whether somebody must still be told of this alert's end, or a
 // notice that may tell its begin is under way: the book must not drop it.

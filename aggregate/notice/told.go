@@ -127,12 +127,12 @@ type log struct {
 	integ  *integration
 	eps    []Episode  // sorted
 	sent   alert.Time // last delivery
-	due    alert.Time // look again then, beside the group's timer; 0: no need
 	flight *flight
 	more   *logMore
 	repeat uint32 // seconds, for how long it is kept
 	failed bool   // the last attempt was given up
 	missed bool   // a flush passed by while a notice was under way
+	again  bool   // look at it at once, beside the group's timer
 	loaded bool   // sent comes from disk
 }
 
