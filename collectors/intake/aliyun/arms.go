@@ -33,7 +33,7 @@ func ARMS(r intake.Request) (intake.Result, error) {
 func arms(e *intake.Event, v, doc *document.Value) error {
 	var read document.Reader
 	url := draft.First(read.Text(doc.Get("externalURL")))
-	level := draft.First(e.Alert.Labels.Get(levelLabel), read.Text(v.Get("level")), read.Text(doc.Get("level")))
+	level := draft.First(e.Alert.Labels.Get(levelLabel), alert.SeverityOf(e.Alert.Labels), read.Text(v.Get("level")), read.Text(doc.Get("level")))
 	if read.Err != nil {
 		return read.Err
 	}

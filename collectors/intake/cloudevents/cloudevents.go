@@ -52,11 +52,16 @@ func batch(doc *document.Value, r intake.Request) (intake.Result, error) {
 		return intake.Result{}, fmt.Errorf("body: %w: %d, at most %d", intake.ErrTooMany, doc.Len(), intake.MaxAlerts)
 	}
 	var res intake.Result
+	seen := map[string]bool{}
 	for _, v := range doc.Items() {
 		e, err := structured(v, r)
 		if err != nil {
 			return intake.Result{}, err
 		}
+		if seen[e.ID] {
+			continue // delivered twice in one batch
+		}
+		seen[e.ID] = true
 		res.Events = append(res.Events, e)
 	}
 	return res, nil
@@ -163,6 +168,7 @@ func event(env envelope, data *document.Value, r intake.Request) (intake.Event, 
 		return intake.Event{}, fmt.Errorf("data: %w", read.Err)
 	}
 	derive(&d, env)
+	d.Label("dedupe_key", key) // nothing else need differ between two problems
 	if key == "" {
 		key = env.source + ":" + name + ":" + env.subject
 	}

@@ -26,7 +26,10 @@ func ElastAlert(r intake.Request) (intake.Result, error) {
 		return intake.Result{}, doc.Wrong("object")
 	}
 	rule := draft.First(find(doc, "rule_name", "rulename", "rule.name", "rule", "alert_name", "alertname", "name"), r.Query.Get("rule"), r.Query.Get("rule_name"))
-	where := draft.First(host(doc), find(doc, "key"))
+	where := host(doc)
+	if key := find(doc, "key"); where == "" && key != "all" {
+		where = key // a flatline's group; "all" where it has none
+	}
 	d := draft.Draft{Extra: alert.Extra{
 		Name: draft.First(rule, unnamed), Resource: where, DedupeKey: "elastalert2:" + rule + ":" + where,
 		SeverityRaw: draft.First(find(doc, "alert_priority", "severity", "priority", "alert_severity"), r.Query.Get("severity"), r.Query.Get("priority")),

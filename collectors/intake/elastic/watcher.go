@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake"
@@ -19,7 +20,11 @@ func Watcher(r intake.Request) (intake.Result, error) {
 	}
 	ctx := doc
 	for _, name := range []string{"payload", "ctx"} {
-		if c := doc.Get(name); c.Get("watch_id").Present() || c.Get("metadata").Present() || c.Get("execution_time").Present() {
+		c, err := inner(doc.Get(name))
+		if err != nil {
+			return intake.Result{}, err
+		}
+		if c.Get("watch_id").Present() || c.Get("metadata").Present() || c.Get("execution_time").Present() {
 			ctx = c
 			break
 		}
@@ -67,6 +72,18 @@ func Watcher(r intake.Request) (intake.Result, error) {
 	d.Volatile("hits", draft.First(find(doc, "hits.total.value", "hits.total", "hits", "num_hits"), find(ctx, "payload.hits.total.value", "payload.hits.total")))
 	routing(&d, doc)
 	return single(&d)
+}
+
+// inner parses an object that a template has rendered as a text.
+func inner(v *document.Value) (*document.Value, error) {
+	if v.Kind() != document.Text || !strings.HasPrefix(strings.TrimSpace(v.Scalar()), "{") {
+		return v, nil
+	}
+	doc, err := document.ParseText(v.Scalar(), document.Limits{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", v.Path(), err)
+	}
+	return doc, nil
 }
 
 // routing makes labels of the fields of a record by which alerts are routed.

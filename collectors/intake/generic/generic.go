@@ -202,6 +202,8 @@ func (m *Mapping) one(e evaluation) (intake.Event, error) {
 	for _, l := range m.labels {
 		d.Label(l.name, e.get("labels."+l.name, l.value))
 	}
+	// Two problems may differ in their key alone; then so must their labels.
+	d.Label("dedupe_key", d.Extra.DedupeKey)
 	for _, a := range m.annotations {
 		d.Annotation(a.name, e.get("annotations."+a.name, a.value))
 	}

@@ -43,6 +43,7 @@ func TestExample(t *testing.T) {
 	a := res.Events[0].Alert
 	require.Equal(t, map[string]string{
 		"alertname": "checkout slow", "env": "prod", "team": "sre", "first_tag": "a", "datacenter": "hz", "rack": "r7",
+		"dedupe_key": "3/web-1",
 	}, a.Labels.Map())
 	require.Equal(t, map[string]string{"value": "2.4", "x_trace": "t1"}, a.Annotations.Map())
 	require.Equal(t, alert.Extra{

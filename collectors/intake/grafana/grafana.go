@@ -58,6 +58,12 @@ func details(e *intake.Event, v, _ *document.Value) error {
 	if r.Err != nil {
 		return r.Err
 	}
+	if e.Alert.GeneratorURL == "" {
+		url := draft.First(r.Text(v.Get("ruleURL")), r.Text(v.Get("dashboardURL")), r.Text(v.Get("panelURL")))
+		if len(url) <= alert.MaxURLBytes {
+			e.Alert.GeneratorURL = url
+		}
+	}
 	for _, p := range extra {
 		if p.Value == "" || e.Alert.Annotations.Get(p.Name) != "" {
 			continue
@@ -84,7 +90,7 @@ func legacy(doc *document.Value, r intake.Request) (intake.Result, error) {
 		Name: name, Summary: draft.First(message, title, name), ExternalID: id, ExternalURL: url,
 		DedupeKey: "grafana:rule:" + draft.First(org, "0") + ":" + draft.First(id, name),
 	}}
-	d.Label("rule_id", id)
+	d.Labels("rule_id", id, "org_id", org)
 	for _, t := range tags {
 		d.Label(t.Name, t.Value)
 	}

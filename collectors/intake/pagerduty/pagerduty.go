@@ -166,6 +166,7 @@ func resolve(doc *document.Value, key string, r intake.Request) (intake.Result, 
 }
 
 func finish(d *draft.Draft, key string) (intake.Result, error) {
+	d.Label("dedup_key", key) // nothing else need differ between two problems
 	e, err := d.Event()
 	if err != nil {
 		return intake.Result{}, fmt.Errorf("payload: %w: %w", intake.ErrContent, err)

@@ -101,6 +101,9 @@ func grouped(v, doc *document.Value, group string, d Dialect) (e intake.Event, r
 		}
 	case "firing":
 		a.EndsAt = 0 // firing until told; what stands there is the year 1 or a guess
+		if a.StartsAt == 0 {
+			a.StartsAt = alert.At(d.Request.ReceivedAt)
+		}
 	default:
 		return e, nil, fmt.Errorf("%s.status: %w: want firing or resolved, got %.32q", v.Path(), intake.ErrContent, status)
 	}
@@ -142,7 +145,14 @@ func V2(r intake.Request) (intake.Result, error) {
 		if reject != nil || err != nil {
 			return e, reject, err
 		}
-		e = intake.Event{Alert: a, Resolved: a.ResolvedAt(alert.At(r.ReceivedAt))}
+		now := alert.At(r.ReceivedAt)
+		if a.StartsAt == 0 {
+			// As Alertmanager: the end, or now; an end to come is no begin.
+			if a.StartsAt = now; a.EndsAt != 0 {
+				a.StartsAt = min(a.EndsAt, now)
+			}
+		}
+		e = intake.Event{Alert: a, Resolved: a.ResolvedAt(now)}
 		if a.EndsAt != 0 && a.EndsAt < a.StartsAt {
 			return e, alert.ErrTimes, nil
 		}

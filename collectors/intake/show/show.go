@@ -15,13 +15,15 @@ import (
 
 // Document is what a request was understood to mean.
 type Document struct {
-	Alerts   []Alert    `json:"alerts"`
-	Control  *Control   `json:"control"`
-	Rejected []Rejected `json:"rejected,omitempty"`
+	Alerts  []Alert  `json:"alerts"`
+	Control *Control `json:"control"`
+	// Rejected counts what stands in the body and can't be taken: alerts that
+	// break the model's bounds, and values that are no alerts.
+	Rejected int `json:"rejected"`
 	// Truncated is how many alerts the sender says it left out.
-	Truncated int `json:"truncated,omitempty"`
-	// Failed counts values that are no alerts.
-	Failed int `json:"failed,omitempty"`
+	Truncated int `json:"truncated"`
+	// Rejections says why alerts were rejected.
+	Rejections []Rejected `json:"rejections,omitempty"`
 }
 
 // Alert is one alert. What the sender didn't tell is null.
@@ -71,12 +73,12 @@ type Rejected struct {
 
 // Of describes the result of decoding a request of a source.
 func Of(source string, res intake.Result) Document {
-	d := Document{Alerts: make([]Alert, 0, len(res.Events)), Truncated: res.Truncated, Failed: res.Failed}
+	d := Document{Alerts: make([]Alert, 0, len(res.Events)), Truncated: res.Truncated, Rejected: len(res.Rejected) + res.Failed}
 	for i := range res.Events {
 		d.Alerts = append(d.Alerts, of(source, &res.Events[i]))
 	}
 	for _, r := range res.Rejected {
-		d.Rejected = append(d.Rejected, Rejected{r.Index, r.Err.Error()})
+		d.Rejections = append(d.Rejections, Rejected{r.Index, r.Err.Error()})
 	}
 	if c := res.Control; c != nil {
 		d.Control = &Control{

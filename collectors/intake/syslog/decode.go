@@ -20,11 +20,10 @@ const maxMessages = intake.MaxAlerts
 // (name@number) called name, severity, status, service and code say what a
 // message alone can't.
 func Decode5424(r intake.Request) (intake.Result, error) {
-	lines, err := split(r.Body)
-	if err != nil {
-		return intake.Result{}, err
-	}
+	lines, broken := split(r.Body)
 	switch {
+	case len(lines) == 0 && broken != nil:
+		return intake.Result{}, broken
 	case len(lines) == 0:
 		return intake.Result{}, fmt.Errorf("body: %w: empty", ErrSyntax)
 	case len(lines) > maxMessages:
@@ -38,6 +37,9 @@ func Decode5424(r intake.Request) (intake.Result, error) {
 			continue
 		}
 		res.Events = append(res.Events, e)
+	}
+	if broken != nil {
+		res.Rejected = append(res.Rejected, intake.Rejection{Index: len(lines), Err: broken})
 	}
 	if len(res.Events) == 0 {
 		return intake.Result{}, res.Rejected[0].Err
@@ -73,6 +75,7 @@ func decode(line string, r intake.Request) (intake.Event, error) {
 			o[n] = p.value
 		}
 	}
+	what, pattern := kind(&m, o)
 	host := draft.First(m.host, o.get("host", "hostname"), r.Peer)
 	d := draft.Draft{
 		Resolved: draft.Resolves(o.get("status", "state")),
@@ -81,7 +84,7 @@ func decode(line string, r intake.Request) (intake.Event, error) {
 			Service: o.get("service", "service_name", "app", "application"), Description: o.get("description"),
 			ErrorCode:   draft.First(o.get("error_code", "errcode", "err_code", "code", "status_code"), draft.Code(m.text)),
 			ExternalURL: o.get("url"),
-			DedupeKey:   draft.First(o.get("dedupe_key", "dedup_key"), "syslog:"+host+":"+m.app+":"+kind(&m, o)),
+			DedupeKey:   draft.First(o.get("dedupe_key", "dedup_key"), "syslog:"+host+":"+m.app+":"+what),
 		},
 	}
 	d.Extra.Summary = draft.First(m.text, d.Extra.Name)
@@ -95,12 +98,15 @@ func decode(line string, r intake.Request) (intake.Event, error) {
 	} else {
 		d.StartsAt = at
 	}
-	d.Labels("host", host, "appname", m.app, "msgid", m.id, "facility", strconv.Itoa(m.facility))
+	d.Labels(
+		"host", host, "appname", m.app, "msgid", m.id, "facility", strconv.Itoa(m.facility), "pattern", pattern,
+		"dedupe_key", o.get("dedupe_key", "dedup_key"),
+	)
 	for _, p := range m.params {
 		switch n := strings.ToLower(p.name); {
 		case !strings.Contains(p.element, "@"):
 			d.Annotation(p.element+"."+p.name, p.value)
-		case n == "name" || n == "severity" || n == "status" || n == "state" || n == "url" || n == "dedupe_key":
+		case n == "name" || n == "severity" || n == "status" || n == "state" || n == "url" || n == "dedupe_key" || n == "dedup_key":
 		case draft.Routing(n):
 			d.Label(p.name, p.value)
 		default:
@@ -130,11 +136,12 @@ func severity(d *draft.Draft, number int, o own) {
 }
 
 // kind is what a host's application reports: the message ID, a name, or the
-// text without what differs each time.
-func kind(m *message, o own) string {
+// text's pattern: a hash of it without what differs each time.
+func kind(m *message, o own) (kind, pattern string) {
 	if k := draft.First(m.id, o.get("name", "alertname")); k != "" {
-		return k
+		return k, ""
 	}
 	sum := sha256.Sum256([]byte(draft.Mask(m.text)))
-	return "~" + hex.EncodeToString(sum[:8])
+	pattern = hex.EncodeToString(sum[:8])
+	return "~" + pattern, pattern
 }

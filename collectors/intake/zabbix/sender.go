@@ -214,7 +214,7 @@ func sent(host, name, severity string, value *document.Value, at time.Time) (int
 				text = ""
 			}
 		}
-		d.Extra.Summary = text
+		d.Extra.Summary, d.Extra.ErrorCode = text, draft.Code(text)
 	}
 	if digits(d.Extra.SeverityRaw) {
 		d.Priority = priority(d.Extra.SeverityRaw, "")

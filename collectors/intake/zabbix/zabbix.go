@@ -29,7 +29,7 @@ func Decode(r intake.Request) (intake.Result, error) {
 		return intake.Result{}, err
 	}
 	e := event{fields: f, zone: r.Location(), now: r.ReceivedAt}
-	if e.id = f.get("event_id", "EventId", "id"); e.id == "" {
+	if e.id = f.get("event_id", "alert_id", "id"); e.id == "" {
 		return intake.Result{}, fmt.Errorf("event_id: %w: the macro {EVENT.ID} is missing or has no value", intake.ErrContent)
 	}
 	if c := e.control(); c != nil {
@@ -50,7 +50,7 @@ func read(doc *document.Value) (fields, error) {
 	f := make(fields, doc.Len())
 	for name, v := range doc.Members() {
 		text := v.Scalar()
-		if v.Kind() == document.Array && fold(name) == "eventtags" {
+		if v.Kind() == document.Array && (fold(name) == "eventtags" || fold(name) == "tags") {
 			text = tagsOf(v) // a script that parsed {EVENT.TAGSJSON} itself
 		} else {
 			text = r.Text(v)
@@ -108,19 +108,19 @@ func (e *event) time(date, clock string) time.Time {
 // control returns what an update operation or a message of Zabbix about itself
 // means; nil for a problem or its recovery.
 func (e *event) control() *intake.Control {
-	if src := e.get("event_source", "EventSource"); src != "" && src != "0" && src != "4" && digits(src) {
+	if src := e.get("event_source"); src != "" && src != "0" && src != "4" && digits(src) {
 		// 0 is a trigger, 4 a service; discovery, autoregistration and internal
 		// events describe no problem of a host.
 		return &intake.Control{Type: intake.ControlIgnored, DedupeKey: e.key(), Reason: "event source " + src + " is not a trigger"}
 	}
-	if s := e.get("event_update_status", "EventUpdateStatus"); s != "1" {
+	if s := e.get("event_update_status"); s != "1" {
 		return nil
 	}
-	action := e.get("event_update_action", "EventUpdateAction")
+	action := e.get("event_update_action")
 	c := &intake.Control{
 		Type: intake.ControlUpdate, Action: verb(action), DedupeKey: e.key(),
-		User: e.get("event_update_user", "user_fullname", "UserFullname"), Message: e.get("event_update_message", "EventUpdateMessage"),
-		Time: alert.At(e.time(e.get("event_update_date", "EventUpdateDate"), e.get("event_update_time", "EventUpdateTime"))),
+		User: e.get("event_update_user", "user_fullname"), Message: e.get("event_update_message"),
+		Time: alert.At(e.time(e.get("event_update_date"), e.get("event_update_time"))),
 	}
 	if c.Time == 0 {
 		c.Time = alert.At(e.now)
@@ -146,21 +146,22 @@ func verb(actions string) string {
 }
 
 func (e *event) result() (intake.Result, error) {
-	host := e.get("host_host", "HostHost", "host_name", "HostName", "hostname", "host")
-	name := e.get("event_name", "EventName", "trigger_name", "TriggerName", "name", "subject")
+	host := e.get("host_host", "host_name", "host", "service")
+	name := e.get("event_name", "trigger_name", "alert_name", "name", "subject", "alert_subject")
 	d := draft.Draft{Extra: alert.Extra{
-		Name: name, Resource: draft.First(host, e.get("host_ip", "HostIp")), ErrorCode: "",
-		SeverityRaw: e.get("event_severity", "EventSeverity", "trigger_severity", "TriggerSeverity", "severity"),
-		Summary:     name, Description: e.get("trigger_description", "TriggerDescription", "alert_message", "message"),
+		Name: name, Resource: draft.First(host, e.get("host_ip")), ErrorCode: "",
+		SeverityRaw: e.get("event_severity", "trigger_severity", "severity"),
+		Summary:     name, Description: e.get("trigger_description", "description", "alert_message", "message"),
 		ExternalID: e.id, ExternalURL: e.link(), DedupeKey: e.key(),
 	}}
-	d.StartsAt = e.time(e.get("event_date", "EventDate"), e.get("event_time", "EventTime"))
-	number := e.get("event_nseverity", "EventNSeverity", "trigger_nseverity", "TriggerNseverity")
+	d.StartsAt = e.time(e.get("event_date"), e.get("event_time"))
+	last := e.time(e.get("last_received"), "")
+	number := e.get("event_nseverity", "trigger_nseverity")
 	d.Priority = priority(number, d.Extra.SeverityRaw)
 	if d.Extra.SeverityRaw == "" {
 		d.Extra.SeverityRaw = number
 	}
-	if err := e.status(&d); err != nil {
+	if err := e.status(&d, last); err != nil {
 		return intake.Result{}, err
 	}
 	e.describe(&d, host)
@@ -172,37 +173,45 @@ func (e *event) result() (intake.Result, error) {
 }
 
 // status reads whether the problem began or ended, and when.
-func (e *event) status(d *draft.Draft) error {
-	value := e.get("event_value", "EventValue")
-	word := strings.ToUpper(e.get("event_status", "EventStatus", "trigger_status", "TriggerStatus", "status"))
+func (e *event) status(d *draft.Draft, last time.Time) error {
+	value := e.get("event_value")
+	word := strings.ToUpper(e.get("event_status", "trigger_status", "status"))
 	switch {
 	case value == "0", value == "" && (word == "OK" || word == "RESOLVED" || word == "RECOVERY"):
 		d.Resolved = true
 	case value == "1", value == "" && (word == "PROBLEM" || word == "FIRING"):
 	case value == "" && word == "":
 		// A script without {EVENT.VALUE}: a recovery shows by its time.
-		d.Resolved = e.get("event_recovery_date", "EventRecoveryDate") != ""
+		d.Resolved = e.get("event_recovery_date") != ""
 	default:
 		return fmt.Errorf("event_value: %w: want 0 or 1, got %.32q", intake.ErrContent, draft.First(value, word))
 	}
 	if d.Resolved {
-		d.EndsAt = e.time(e.get("event_recovery_date", "EventRecoveryDate"), e.get("event_recovery_time", "EventRecoveryTime"))
+		d.EndsAt = e.time(e.get("event_recovery_date"), e.get("event_recovery_time"))
 		if d.EndsAt.IsZero() {
-			d.EndsAt = e.now
+			d.EndsAt = otherwise(last, e.now)
 		}
 	} else if d.StartsAt.IsZero() {
-		d.StartsAt = e.now
+		d.StartsAt = otherwise(last, e.now)
 	}
 	return nil
+}
+
+// otherwise is t, or another time where that isn't set.
+func otherwise(t, other time.Time) time.Time {
+	if t.IsZero() {
+		return other
+	}
+	return t
 }
 
 // describe adds labels and annotations. What Zabbix may change during a
 // problem (names, addresses, operational data) is no label.
 func (e *event) describe(d *draft.Draft, host string) {
 	d.Label("host", host)
-	d.Labels("trigger_id", e.get("trigger_id", "TriggerId"))
+	d.Labels("trigger_id", e.get("trigger_id"))
 	service, code := "", ""
-	for _, t := range tags(e.get("event_tags", "EventTags", "event_tags_json", "EventTagsJson")) {
+	for _, t := range tags(e.get("event_tags", "event_tags_json", "tags")) {
 		switch t.name {
 		case "service", "service_name", "app", "application":
 			service = draft.First(service, t.value)
@@ -217,20 +226,21 @@ func (e *event) describe(d *draft.Draft, host string) {
 	d.Extra.Service, d.Extra.ErrorCode = service, code
 	for _, n := range []string{
 		"host_name", "host_ip", "host_port", "host_groups", "host_id", "operation_data", "event_opdata", "item_name", "item_value",
-		"item_key", "event_duration", "event_age", "subject", "acknowledged",
+		"item_key", "item_lastvalue", "event_duration", "event_age", "acknowledged",
 	} {
-		d.Annotation(n, e.get(n))
+		d.Volatile(n, e.get(n))
 	}
+	d.Annotation("subject", e.get("subject"))
 }
 
 // link leads to the event in Zabbix.
 func (e *event) link() string {
-	if own := e.get("event_url", "EventUrl", "url"); own != "" {
+	if own := e.get("event_url"); own != "" {
 		return own
 	}
-	base, trigger := strings.TrimRight(e.get("zabbix_url", "ZabbixUrl", "zabbix_uri"), "/"), e.get("trigger_id", "TriggerId")
+	base, trigger := strings.TrimRight(e.get("zabbix_url", "zabbix_uri"), "/"), e.get("trigger_id")
 	if base == "" || trigger == "" {
-		return e.get("trigger_url", "TriggerUrl")
+		return e.get("trigger_url")
 	}
 	return base + "/tr_events.php?triggerid=" + url.QueryEscape(trigger) + "&eventid=" + url.QueryEscape(e.id)
 }
