@@ -22,33 +22,24 @@ func (r *Report) Failed() bool { return len(Errors(r.Issues)) > 0 }
 // looks for more than what refuses a file: rules that stand twice (a warning),
 // alerts without severity (a hint). A pattern that matches nothing gives a Report without rules.
 func Check(patterns []string, interval time.Duration) []Report {
-	files, issues := match(patterns)
+	documents, issues := readAll(patterns, interval)
 	var out []Report
 	for _, i := range issues {
 		out = append(out, Report{File: i.File, Issues: []Issue{i}})
 	}
-	for _, f := range files {
-		r := Report{File: f}
-		content, err := readFile(f)
-		if err != nil {
-			r.Issues = []Issue{{File: f, Reason: err.Error()}}
-			out = append(out, r)
-			continue
-		}
-		out = append(out, CheckContent(f, content, interval))
+	for _, d := range documents {
+		out = append(out, d.report())
 	}
 	return out
 }
 
-// CheckContent is Check for the content of one file.
-func CheckContent(name string, content []byte, interval time.Duration) Report {
-	r := Report{File: name}
-	groups, issues := ParseFile(name, content, interval)
-	r.Issues = issues
+func (d *document) report() Report {
+	r := Report{File: d.name}
+	groups, issues := d.result()
 	set := Set{Groups: groups}
 	r.Groups = len(groups)
 	r.Alerting, r.Recording = set.Rules()
-	r.Issues = append(r.Issues, lint(groups)...)
+	r.Issues = append(slices.Clip(issues), lint(groups)...)
 	sortIssues(r.Issues)
 	return r
 }

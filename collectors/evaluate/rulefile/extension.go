@@ -23,7 +23,8 @@ const (
 	maxTenantBytes = 128
 )
 
-// extension is the block `fenghuo:` of a rule file:
+// extension is the block `fenghuo:` of a rule file. A file with nothing else may
+// hold zone and parameters for all files (see Load).
 //
 //	fenghuo:
 //	  tenant: payments              # owner of the file's alerts

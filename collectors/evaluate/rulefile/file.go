@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,8 +31,10 @@ const (
 	prometheusRule = "PrometheusRule"
 )
 
-// parsed is what one file holds.
-type parsed struct {
+// document is a file that has been read but not yet understood.
+type document struct {
+	name   string
+	root   *yaml.Node // nil: nothing is in it, or nothing readable
 	groups []*Group
 	issues []Issue
 }
@@ -43,19 +46,43 @@ type parsed struct {
 // The content is Prometheus's format with the block `fenghuo:` beside `groups:`,
 // or a PrometheusRule object of the Prometheus operator, whose spec has that form.
 func ParseFile(name string, content []byte, interval time.Duration) ([]*Group, []Issue) {
-	p := parsed{}
-	r := reporter{file: name, issues: &p.issues}
-	if interval <= 0 {
-		interval = DefaultInterval
+	d := read(name, content)
+	d.understand(newShared(), interval)
+	return d.result()
+}
+
+// read reads a file's YAML.
+func read(name string, content []byte) *document {
+	d := &document{name: name}
+	r := d.reporter()
+	root := readDocument(r, content)
+	if root == nil {
+		return d
 	}
-	if root := readDocument(r, content); root != nil {
-		p.readRoot(r, root, interval)
+	if kind := field(root, "kind"); kind != nil && kind.Value == prometheusRule {
+		if !strings.HasPrefix(valueOf(field(root, "apiVersion")), "monitoring.coreos.com/") {
+			r.at(kind, Error, "a PrometheusRule of an unknown apiVersion")
+			return d
+		}
+		if root = field(root, "spec"); root == nil || root.Kind != yaml.MappingNode {
+			r.at(kind, Error, "a PrometheusRule without spec")
+			return d
+		}
 	}
-	sortIssues(p.issues)
-	if len(Errors(p.issues)) > 0 {
-		return nil, p.issues
+	if knownKeys(r, root, "groups", "fenghuo") {
+		d.root = root
 	}
-	return p.groups, p.issues
+	return d
+}
+
+func (d *document) reporter() reporter { return reporter{file: d.name, issues: &d.issues} }
+
+func (d *document) result() ([]*Group, []Issue) {
+	sortIssues(d.issues)
+	if len(Errors(d.issues)) > 0 {
+		return nil, d.issues
+	}
+	return d.groups, d.issues
 }
 
 // readDocument returns the first document's mapping; nil if there is none.
@@ -87,22 +114,18 @@ func readDocument(r reporter, content []byte) *yaml.Node {
 	return root
 }
 
-func (p *parsed) readRoot(r reporter, root *yaml.Node, interval time.Duration) {
-	if kind := field(root, "kind"); kind != nil && kind.Value == prometheusRule {
-		if !strings.HasPrefix(valueOf(field(root, "apiVersion")), "monitoring.coreos.com/") {
-			r.at(kind, Error, "a PrometheusRule of an unknown apiVersion")
-			return
-		}
-		if root = field(root, "spec"); root == nil || root.Kind != yaml.MappingNode {
-			r.at(kind, Error, "a PrometheusRule without spec")
-			return
-		}
-	}
-	if !knownKeys(r, root, "groups", "fenghuo") {
+// understand reads the groups, with the parameters that are shared by all files.
+func (d *document) understand(common *shared, interval time.Duration) {
+	r, root := d.reporter(), d.root
+	if root == nil || d.isShared() {
 		return
+	}
+	if interval <= 0 {
+		interval = DefaultInterval
 	}
 	block := field(root, "fenghuo")
 	ext := readExtension(r, block)
+	maps.Copy(ext.parameters, common.parameters)
 	groups := field(root, "groups")
 	if groups == nil || groups.Tag == "!!null" {
 		return
@@ -118,7 +141,7 @@ func (p *parsed) readRoot(r reporter, root *yaml.Node, interval time.Duration) {
 	names, rules := map[string]bool{}, 0
 	for _, n := range groups.Content {
 		n = resolve(n)
-		g := p.readGroup(r, n, ext, interval)
+		g := readGroup(r, n, ext, interval)
 		if g == nil {
 			continue
 		}
@@ -126,8 +149,8 @@ func (p *parsed) readRoot(r reporter, root *yaml.Node, interval time.Duration) {
 			r.at(n, Error, fmt.Sprintf("groupname: %q is repeated in the same file", g.Name))
 		}
 		names[g.Name] = true
-		g.content = digest(interval, n, block)
-		p.groups = append(p.groups, g)
+		g.content = digest(interval, append([]*yaml.Node{n, block}, common.blocks...)...)
+		d.groups = append(d.groups, g)
 		if rules += len(g.Rules); rules > MaxFileRules {
 			r.at(n, Error, fmt.Sprintf("file has more than %d rules", MaxFileRules))
 			return
@@ -147,7 +170,7 @@ type groupHead struct {
 	Rules       []yaml.Node       `yaml:"rules"`
 }
 
-func (p *parsed) readGroup(r reporter, n *yaml.Node, ext *extension, interval time.Duration) *Group {
+func readGroup(r reporter, n *yaml.Node, ext *extension, interval time.Duration) *Group {
 	if n.Kind != yaml.MappingNode {
 		r.at(n, Error, "a group must be a mapping")
 		return nil

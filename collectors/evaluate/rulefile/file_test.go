@@ -254,6 +254,40 @@ func TestLoad(t *testing.T) {
 	require.ErrorContains(t, err, "at most")
 }
 
+func TestParameterFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	write("rules.yml", "fenghuo: {parameters: {a: 1, b: 2}}\ngroups: [{name: g, rules: [{alert: A, expr: up > $a + $b + $c}]}]")
+	write("site.yml", "fenghuo: {zone: Europe/Berlin, parameters: {b: {value: 20, overrides: [{when: {hours: '00:00-12:00'}, factor: 2}]}, c: 30}}")
+	load := func() (*Set, error) { return Load([]string{filepath.Join(dir, "*.yml")}, 0) }
+	set, err := load()
+	require.NoError(t, err)
+	require.Len(t, set.Groups, 1)
+	r := set.Groups[0].Rules[0]
+	require.Equal(t, "up > 1 + 20 + 30", r.Query)
+	query, err := r.Resolve(rule.Scope{At: time.Date(2026, 7, 1, 9, 59, 0, 0, time.UTC)})
+	require.NoError(t, err)
+	require.Equal(t, "up > 1 + 40 + 30", query, "11:59 in Berlin")
+
+	write("site.yml", "fenghuo: {parameters: {b: 20, c: 31}}")
+	changed, err := load()
+	require.NoError(t, err)
+	require.False(t, set.Groups[0].Same(changed.Groups[0]), "another parameter file changes the groups")
+
+	write("team.yml", "fenghuo: {parameters: {c: 5}}")
+	_, err = load()
+	require.ErrorContains(t, err, `parameter "c" is given in `+filepath.Join(dir, "site.yml")+" too")
+	write("team.yml", "fenghuo: {tenant: x}")
+	_, err = load()
+	require.ErrorContains(t, err, "tenant: a file without groups has only parameters")
+	require.NoError(t, os.Remove(filepath.Join(dir, "team.yml")))
+	require.NoError(t, os.Remove(filepath.Join(dir, "site.yml")))
+	_, err = load()
+	require.ErrorContains(t, err, "unknown parameter $c")
+}
+
 func FuzzParseFile(f *testing.F) {
 	f.Add([]byte("groups: [{name: g, interval: 5s, rules: [{alert: A, expr: up > $x, for: 5m, labels: {a: '{{ $value }}'}}]}]\nfenghuo: {parameters: {x: 5}}\n"))
 	f.Add([]byte("fenghuo: {tenant: a, zone: UTC, rules: [{alert: A, flap: {high: 30}, schedule: [{days: mon-fri, hours: ['22:00-06:00']}]}], parameters: {a: {value: 1, overrides: [{match: 'a=b', factor: 2, when: {days: sun}}]}}}\n"))

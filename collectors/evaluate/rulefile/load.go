@@ -21,17 +21,16 @@ const MaxFiles = 10_000
 // syntax; a pattern without wildcards must name a file). interval is that of
 // groups that name none; 0 is DefaultInterval. It changes nothing: hand the Set
 // to evaluate.Manager.Apply. The error is a *LoadError with all faults of all files.
+//
+// A file without `groups:` but with a block `fenghuo:` is a parameter file: its
+// parameters hold in all files and take precedence over parameters of the same
+// name in rule files, so that rules can be tuned without editing them.
 func Load(patterns []string, interval time.Duration) (*Set, error) {
+	documents, issues := readAll(patterns, interval)
 	set := &Set{}
-	files, issues := match(patterns)
-	for _, f := range files {
-		content, err := readFile(f)
-		if err != nil {
-			issues = append(issues, Issue{File: f, Reason: err.Error()})
-			continue
-		}
-		groups, found := ParseFile(f, content, interval)
-		set.Files = append(set.Files, f)
+	for _, d := range documents {
+		groups, found := d.result()
+		set.Files = append(set.Files, d.name)
 		set.Groups = append(set.Groups, groups...)
 		issues = append(issues, found...)
 	}
@@ -40,6 +39,30 @@ func Load(patterns []string, interval time.Duration) (*Set, error) {
 	}
 	set.Issues = issues
 	return set, nil
+}
+
+// readAll reads all files, first those that share parameters; the issues are of
+// the patterns.
+func readAll(patterns []string, interval time.Duration) ([]*document, []Issue) {
+	files, issues := match(patterns)
+	documents := make([]*document, 0, len(files))
+	common := newShared()
+	for _, f := range files {
+		content, err := readFile(f)
+		if err != nil {
+			documents = append(documents, &document{name: f, issues: []Issue{{File: f, Reason: err.Error()}}})
+			continue
+		}
+		d := read(f, content)
+		if d.isShared() {
+			common.add(d)
+		}
+		documents = append(documents, d)
+	}
+	for _, d := range documents {
+		d.understand(common, interval)
+	}
+	return documents, issues
 }
 
 // match expands the patterns to files, sorted, each once.
