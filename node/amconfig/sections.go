@@ -151,6 +151,9 @@ func (b *builder) matchMap(to *label.Matchers, as matchType) field {
 			return err
 		}
 		for _, name := range slices.Sorted(maps.Keys(m)) {
+			if as == label.Regexp && null(lookup(n, name)) {
+				return b.errorf(n, path, "invalid regexp value for %q", name)
+			}
 			if !model.LegacyValidation.IsValidLabelName(name) {
 				return b.errorf(n, path, "invalid label name %q", name)
 			}
