@@ -69,6 +69,8 @@ type builder struct {
 	starts                 []int64
 	bloom                  bloom
 	times                  span
+
+	scratch, stored []byte // of the chunk written last, to be used again
 }
 
 // span is the times of a chunk.
@@ -83,8 +85,8 @@ func (b *builder) full() bool { return b.times.docs >= maxChunkDocs || b.size() 
 func (b *builder) reset() {
 	b.index, b.ids, b.toks, b.data, b.hashes = b.index[:0], b.ids[:0], b.toks[:0], b.data[:0], b.hashes[:0]
 	b.starts = b.starts[:0]
-	if cap(b.data) > 2*maxChunkBytes {
-		b.data = nil
+	if cap(b.data)+cap(b.scratch) > 8*maxChunkBytes { // there was a very large document
+		b.data, b.scratch, b.stored = nil, nil, nil
 	}
 	b.bloom.reset()
 	b.times = span{}
@@ -116,9 +118,9 @@ func (b *builder) add(d *Doc) {
 	t.docs++
 }
 
-// raw is the chunk before compression.
-func (b *builder) raw() []byte {
-	out := make([]byte, 0, 10+len(b.index)+b.size())
+// raw appends the chunk before compression to out.
+func (b *builder) raw(out []byte) []byte {
+	out = slices.Grow(out, 10+len(b.index)+b.size())
 	out = binary.AppendUvarint(out, uint64(b.times.docs))
 	out = append(out, b.index...)
 	out = append(out, b.ids...)
@@ -144,11 +146,11 @@ func sortedHashes(hashes []uint64) []byte {
 // what stands before it and the payload. Compression 1 is S2.
 const chunkHeader = 10
 
-func encodeChunk(seq uint64, raw []byte) []byte {
-	out := make([]byte, chunkHeader, chunkHeader+s2.MaxEncodedLen(len(raw)))
+func encodeChunk(out []byte, seq uint64, raw []byte) []byte {
+	out = slices.Grow(out[:0], chunkHeader+s2.MaxEncodedLen(len(raw)))[:chunkHeader]
 	out[0], out[1] = formatVersion, 1
 	le.PutUint32(out[2:], uint32(len(raw)))
-	out = append(out, s2.Encode(out[chunkHeader:cap(out)], raw)...)
+	out = out[:chunkHeader+len(s2.Encode(out[chunkHeader:cap(out)], raw))]
 	le.PutUint32(out[6:], chunkSum(seq, out))
 	return out
 }

@@ -24,7 +24,7 @@ func sample() (chunk, summary []byte) {
 	for _, d := range sampleDocs() {
 		b.add(&d)
 	}
-	chunk = encodeChunk(7, b.raw())
+	chunk = encodeChunk(nil, 7, b.raw(nil))
 	m := meta{span: b.times, written: 1_700_000_061_000, bytes: len(chunk), parts: 1, bloom: b.bloom.fold(), starts: packStarts(b.starts)}
 	return chunk, encodeMeta(&m)
 }

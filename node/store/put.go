@@ -105,7 +105,9 @@ func (s *Store) writeChunk(db *badger.DB) error {
 		}
 		return err
 	}
-	stored := encodeChunk(seq, b.raw())
+	b.scratch = b.raw(b.scratch[:0])
+	b.stored = encodeChunk(b.stored, seq, b.scratch)
+	stored := b.stored
 	m := meta{span: b.times, written: s.opts.Now().UnixMilli(), bytes: len(stored), bloom: b.bloom.fold(), starts: packStarts(b.starts)}
 	for rest := stored; len(rest) > partBytes; rest = stored[m.parts*partBytes:] {
 		if err := s.guard.check(); err != nil {

@@ -155,7 +155,7 @@ func (sr *search) begin(db *badger.DB) *badger.Txn {
 		sr.below.top, sr.below.docs = s.next, s.gather.times.docs
 	}
 	if s.gather.times.docs > 0 && s.next == sr.below.top {
-		if c, err := parseChunk(s.next, s.gather.raw()); err == nil {
+		if c, err := parseChunk(s.next, s.gather.raw(nil)); err == nil {
 			c.cut(sr.below.docs)
 			sr.open = c
 		}

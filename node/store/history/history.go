@@ -1,0 +1,329 @@
+// Package history owns what the store holds of alerts: it writes their states
+// and why-trails behind everybody's back, makes good from the journal what it
+// missed, and answers searches.
+package history
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
+	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
+	"github.com/fenghuo-mesh/fenghuo/aggregate/trail"
+	"github.com/fenghuo-mesh/fenghuo/node/store"
+)
+
+// Sizes of what travels to the history.
+const (
+	chunk       = 256             // documents handed over at once
+	every       = time.Second     // or after this time
+	settleEvery = time.Minute     // what the store gathered goes to its disk
+	backlog     = 8192            // beyond it the journal is read again instead
+	retry       = 5 * time.Second // after a refused write
+)
+
+// Historian writes what happened to alerts into the store, behind everybody's
+// back: the store may lag, be full or dead, and only searches notice. What it
+// missed it reads again from the journal.
+type Historian struct {
+	o    Options
+	wake chan struct{}
+
+	mu      sync.Mutex // guards all following
+	pending []store.Doc
+	byID    map[string]int // index in pending of an episode's newest state
+	upTo    uint64
+	missed  bool // pending was dropped: read the journal from the store's position
+}
+
+// Options of a Historian. All are required.
+type Options struct {
+	Store *store.Store
+	// Replay calls each for every state of an alert that the journal still has
+	// behind a position.
+	Replay func(from uint64, each func(pos uint64, a *alert.Alert) error) error
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// New returns a historian that begins by reading the journal from where the
+// store ends.
+func New(o Options) *Historian {
+	return &Historian{o: o, wake: make(chan struct{}, 1), byID: map[string]int{}, missed: true}
+}
+
+// Note takes an alert's new state, which the journal holds at or before pos.
+// It never blocks.
+func (h *Historian) Note(a *alert.Alert, log trail.Log, pos uint64) {
+	doc := encode(a, log)
+	h.mu.Lock()
+	h.add(doc)
+	h.upTo = max(h.upTo, pos)
+	full := len(h.pending) >= chunk
+	h.mu.Unlock()
+	if full {
+		h.nudge()
+	}
+}
+
+// add replaces an older state of the same episode that still waits. h.mu is
+// held.
+func (h *Historian) add(doc store.Doc) {
+	if i, ok := h.byID[doc.ID]; ok {
+		h.pending[i] = doc
+		return
+	}
+	if len(h.pending) >= backlog {
+		h.pending, h.byID, h.missed = nil, map[string]int{}, true
+		return
+	}
+	h.byID[doc.ID] = len(h.pending)
+	h.pending = append(h.pending, doc)
+}
+
+func (h *Historian) nudge() {
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run writes until ctx ends, and then once more.
+func (h *Historian) Run(ctx context.Context) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	collect := time.NewTicker(10 * time.Minute)
+	defer collect.Stop()
+	settle := time.NewTicker(settleEvery)
+	defer settle.Stop()
+	var pause time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			h.Flush(context.WithoutCancel(ctx))
+			return nil
+		case <-settle.C:
+			// The journal still has what the store only gathered, but not for
+			// ever.
+			if err := h.o.Store.Flush(ctx); err != nil {
+				h.refused(err)
+			}
+			continue
+		case <-collect.C:
+			if err := h.o.Store.Collect(ctx); err != nil {
+				h.o.Logger.Warn("history: old entries not removed", "err", err)
+			}
+			continue
+		case <-h.wake:
+		case <-tick.C:
+		}
+		if h.o.Now().Before(pause) {
+			continue
+		}
+		if !h.Flush(ctx) {
+			pause = h.o.Now().Add(retry)
+		}
+	}
+}
+
+// Flush writes what waits. It says false when the store refused; what it
+// refused is read from the journal later.
+func (h *Historian) Flush(ctx context.Context) bool {
+	h.mu.Lock()
+	missed, docs, upTo := h.missed, h.pending, h.upTo
+	h.pending, h.byID, h.missed = nil, map[string]int{}, false
+	h.mu.Unlock()
+	err := error(nil)
+	if missed {
+		err = h.catchUp(ctx)
+	}
+	if len(docs) > 0 && err == nil {
+		err = h.o.Store.Put(ctx, upTo, docs)
+	}
+	if err == nil {
+		return true
+	}
+	h.mu.Lock()
+	h.missed = true
+	h.mu.Unlock()
+	h.refused(err)
+	return false
+}
+
+func (h *Historian) refused(err error) {
+	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrAbsent) {
+		return // the store has said so, once
+	}
+	h.o.Logger.Warn("history: not written, will be tried again", "err", err)
+}
+
+// catchUp reads the journal from where the store ends. What is noted meanwhile
+// is newer, and the newest state of an episode wins.
+func (h *Historian) catchUp(ctx context.Context) error {
+	var docs []store.Doc
+	write := func(upTo uint64) error {
+		if len(docs) == 0 {
+			return nil
+		}
+		err := h.o.Store.Put(ctx, upTo, docs)
+		docs = nil
+		return err
+	}
+	var last uint64
+	err := h.o.Replay(h.o.Store.Indexed(), func(pos uint64, a *alert.Alert) error {
+		last = pos
+		docs = append(docs, encode(a, trail.Log{}))
+		if len(docs) < chunk {
+			return nil
+		}
+		return write(pos)
+	})
+	if err != nil {
+		return err
+	}
+	return write(last)
+}
+
+// The stored form of a history entry, version 1: a version byte, the length of
+// the why-trail as a varint, the trail as JSON, the alert's stored form.
+const version = 1
+
+// ErrEncoding: bytes that should be a history entry are not.
+var ErrEncoding = errors.New("malformed history entry")
+
+func encode(a *alert.Alert, log trail.Log) store.Doc {
+	var why []byte
+	if events := log.Events(); len(events) > 0 {
+		why, _ = json.Marshal(events) // texts and numbers: it can't fail
+	}
+	data := make([]byte, 0, len(why)+len(a.Labels.Encoded())+len(a.Annotations.Encoded())+len(a.GeneratorURL)+192)
+	data = append(data, version)
+	data = binary.AppendUvarint(data, uint64(len(why)))
+	data = append(data, why...)
+	data, _ = a.AppendBinary(data)
+	doc := store.Doc{ID: a.ID(), Start: int64(a.StartsAt) / int64(time.Millisecond), Data: data, Tokens: tokensOf(a)}
+	if !a.Fires() {
+		doc.End = int64(a.EndsAt) / int64(time.Millisecond)
+	}
+	return doc
+}
+
+// tokensOf are what a search can ask for without reading the entry. Names
+// with a colon can't be confused with those of labels in the index.
+func tokensOf(a *alert.Alert) []uint64 {
+	tokens := make([]uint64, 0, 14)
+	for n, v := range a.Labels.All() {
+		tokens = append(tokens, label.HashPair(n, v))
+	}
+	for _, t := range [...][2]string{
+		{":fingerprint", a.Labels.Fingerprint().String()},
+		{":tenant", a.Tenant},
+		{":source", a.Source()},
+		{":priority", a.Priority.String()},
+		{":service", a.Service()},
+		{":resource", a.Resource()},
+	} {
+		if t[1] != "" {
+			tokens = append(tokens, label.HashPair(t[0], t[1]))
+		}
+	}
+	return tokens
+}
+
+// decode reads what historyDoc wrote.
+func decode(data []byte) (*alert.Alert, trail.Log, error) {
+	if len(data) == 0 || data[0] != version {
+		return nil, trail.Log{}, fmt.Errorf("%w: unknown version", ErrEncoding)
+	}
+	size, n := binary.Uvarint(data[1:])
+	if n <= 0 || size > uint64(len(data)-1-n) {
+		return nil, trail.Log{}, fmt.Errorf("%w: truncated", ErrEncoding)
+	}
+	why, body := data[1+n:1+n+int(size)], data[1+n+int(size):]
+	a := new(alert.Alert)
+	if err := a.UnmarshalBinary(body); err != nil {
+		return nil, trail.Log{}, fmt.Errorf("%w: %w", ErrEncoding, err)
+	}
+	var log trail.Log
+	if len(why) > 0 {
+		var events []trail.Event
+		if err := json.Unmarshal(why, &events); err != nil {
+			return nil, trail.Log{}, fmt.Errorf("%w: trail: %w", ErrEncoding, err)
+		}
+		for _, e := range events {
+			log = log.Add(e)
+		}
+	}
+	return a, log, nil
+}
+
+// Get returns an episode by its ID with its why-trail; found is false where
+// the history has none.
+func (h *Historian) Get(ctx context.Context, id string) (a *alert.Alert, why trail.Log, found bool, err error) {
+	doc, found, err := h.o.Store.Get(ctx, id)
+	if err != nil || !found {
+		return nil, trail.Log{}, false, err
+	}
+	a, why, err = decode(doc.Data)
+	return a, why, err == nil, err
+}
+
+// Query selects episodes.
+type Query struct {
+	// From and To bound the time in which an episode was active.
+	From, To alert.Time
+	// Matchers select by labels; those on equality use the index.
+	Matchers label.Matchers
+	// Keep says whether an episode that matches is wanted; nil: yes.
+	Keep func(*alert.Alert) bool
+	// Limit is how many to return, Cursor where the page before ended.
+	Limit  int
+	Cursor string
+}
+
+// steps bounds how often the store is asked for one page.
+const steps = 16
+
+// Search returns a page of episodes, newest first, the cursor of the next page
+// ("" after the last), and how many entries couldn't be read.
+func (h *Historian) Search(ctx context.Context, q Query) (found []*alert.Alert, next string, unread int, err error) {
+	sq := store.Query{From: millis(q.From), To: millis(q.To), Cursor: q.Cursor}
+	for _, m := range q.Matchers {
+		if m.Type == label.Equal && m.Value != "" {
+			sq.All = append(sq.All, label.HashPair(m.Name, m.Value))
+		}
+	}
+	keep := func(d store.Doc) bool {
+		a, _, err := decode(d.Data)
+		if err != nil {
+			unread++
+			return false
+		}
+		return q.Matchers.Match(a.Labels) && (q.Keep == nil || q.Keep(a))
+	}
+	for range steps {
+		sq.Limit = q.Limit - len(found)
+		docs, cursor, err := h.o.Store.Search(ctx, sq, keep)
+		if err != nil {
+			return nil, "", unread, err
+		}
+		for _, d := range docs {
+			if a, _, err := decode(d.Data); err == nil {
+				found = append(found, a)
+			}
+		}
+		next, sq.Cursor = cursor, cursor
+		if next == "" || len(found) >= q.Limit {
+			break
+		}
+	}
+	return found, next, unread, nil
+}
+
+func millis(t alert.Time) int64 { return int64(t) / int64(time.Millisecond) }
