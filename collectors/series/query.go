@@ -14,6 +14,14 @@ import (
 	"github.com/prometheus/prometheus/util/stats"
 )
 
+// maxSteps bounds the evaluation steps of one query, those of its subqueries included. The engine sets memory aside for
+// each step of a subquery before any of its own limits is looked at: x[292y:1ms] would end the process.
+// 500,000 are 30 days at 5 s, and 8 MB.
+const maxSteps = 500_000
+
+// maxMilli bounds the times of a query in Unix milliseconds, so that ranges and offsets can't overflow.
+const maxMilli = 1 << 55
+
 // maxNotes bounds the warnings and the infos of one result, as upstream's API does.
 const maxNotes = 10
 
@@ -95,6 +103,11 @@ func (d *DB) evaluate(ctx context.Context, q storage.Queryable, expr string, o Q
 	}
 	// Closing hands the result's memory to the next query, so everything is copied out first.
 	defer query.Close()
+	if stmt, ok := query.Statement().(*parser.EvalStmt); ok {
+		if err := checkSteps(stmt, d.opts.SubqueryStep); err != nil {
+			return Result{}, err
+		}
+	}
 	out := query.Exec(ctx)
 	if out.Err != nil {
 		return Result{}, queryFailed(expr, out.Err, ErrExecution, "expression evaluation")
@@ -110,6 +123,43 @@ func (d *DB) evaluate(ctx context.Context, q storage.Queryable, expr string, o Q
 		res.Stats = copyStats(query.Stats())
 	}
 	return res, nil
+}
+
+// checkSteps refuses a query of too many steps, or of times that can't be computed with.
+func checkSteps(stmt *parser.EvalStmt, defaultStep time.Duration) error {
+	for _, t := range [...]time.Time{stmt.Start, stmt.End} {
+		if sec := t.Unix(); sec > maxMilli/1000 || sec < -maxMilli/1000 {
+			return &queryError{ErrBadQuery, "time is out of range"}
+		}
+	}
+	outer := float64(stmt.End.UnixMilli() - stmt.Start.UnixMilli())
+	steps := 1.0
+	if stmt.Interval > 0 {
+		steps += outer / float64(max(stmt.Interval.Milliseconds(), 1))
+	}
+	parser.Inspect(stmt.Expr, func(n parser.Node, path []parser.Node) error {
+		sub, ok := n.(*parser.SubqueryExpr)
+		if !ok {
+			return nil
+		}
+		// A subquery covers its range before each step of what it stands in.
+		span := outer + float64(sub.Range.Milliseconds())
+		for _, p := range path {
+			if around, ok := p.(*parser.SubqueryExpr); ok {
+				span += float64(around.Range.Milliseconds())
+			}
+		}
+		step := sub.Step
+		if step <= 0 {
+			step = defaultStep
+		}
+		steps += span / float64(max(step.Milliseconds(), 1))
+		return nil
+	})
+	if steps > maxSteps {
+		return &queryError{ErrLimit, fmt.Sprintf("query of %.0f steps, subqueries included, exceeds %d", steps, maxSteps)}
+	}
+	return nil
 }
 
 // truncate keeps the first limit series, with upstream's warning.

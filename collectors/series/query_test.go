@@ -52,6 +52,18 @@ func TestQueryErrors(t *testing.T) {
 		{"own timeout", func() (Result, error) {
 			return d.Instant(context.Background(), "long", now, QueryOptions{Timeout: 1})
 		}, ErrTimeout, "timed out"},
+		{"endless subquery", func() (Result, error) {
+			return d.Instant(context.Background(), "max_over_time(long[9223372036s:1ms])", now, QueryOptions{})
+		}, ErrLimit, "steps"},
+		{"endless inner subquery", func() (Result, error) {
+			return d.Instant(context.Background(), "max_over_time((1 + max_over_time(long[1s:1ms]))[1h:1s])", now, QueryOptions{})
+		}, ErrLimit, "steps"},
+		{"endless range", func() (Result, error) {
+			return d.Range(context.Background(), "vector(1)", Window{epoch, now.Add(1000 * time.Hour), time.Millisecond}, QueryOptions{})
+		}, ErrLimit, "steps"},
+		{"the end of time", func() (Result, error) {
+			return d.Instant(context.Background(), "long", time.Unix(1<<50, 0), QueryOptions{})
+		}, ErrBadQuery, "out of range"},
 		{"range of a matrix", func() (Result, error) {
 			return d.Range(context.Background(), "long[5m]", Window{now, now, time.Second}, QueryOptions{})
 		}, ErrBadQuery, "range vector"},
@@ -124,12 +136,12 @@ func TestGate(t *testing.T) {
 
 	// With one waiting, the next is turned away; the node's own rules are not.
 	ctx, cancel := context.WithCancel(context.Background())
-	waiting := make(chan error)
+	waiting := make(chan error, 1)
 	go func() {
 		_, err := d.Instant(ctx, "1", c.now(), QueryOptions{})
 		waiting <- err
 	}()
-	for len(d.gate.queue) < 2 {
+	for len(d.gate.queue) < 2 && len(waiting) == 0 {
 		runtime.Gosched()
 	}
 	_, err = d.Instant(context.Background(), "1", c.now(), QueryOptions{})
@@ -151,12 +163,12 @@ func TestCloseEndsQueries(t *testing.T) {
 	d, err := Open(Options{Dir: t.TempDir(), Now: c.now})
 	require.NoError(t, err)
 	mustAppend(t, d, sample("up", c.now(), 1))
-	result := make(chan error)
-	go func() { // about 10^9 steps
-		_, err := d.Instant(context.Background(), `count_over_time(sum_over_time(vector(1)[1h:1ms])[1h:1ms])`, c.now(), QueryOptions{})
+	result := make(chan error, 1)
+	go func() { // some 10^10 samples
+		_, err := d.Instant(context.Background(), `count_over_time(sum_over_time(vector(1)[1h:30ms])[1h:30ms])`, c.now(), QueryOptions{})
 		result <- err
 	}()
-	for len(d.gate.places) == 0 {
+	for len(d.gate.places) == 0 && len(result) == 0 {
 		runtime.Gosched()
 	}
 	require.NoError(t, d.Close())
