@@ -171,9 +171,24 @@ func (a *API) mount(m Mount) (err error) {
 	return nil
 }
 
+// front is what a browser sees that knows only the address.
+const front = `Fenghuo node
+
+/v1/status      how the node is
+/v1/alerts      what fires
+/v1/incidents   what people see
+/v1/events      what happens, as it happens
+/openapi.yaml   all of this API
+/api/v2/alerts  the same alerts, as Alertmanager shows them
+/api/v1/query   PromQL, as Prometheus answers it
+/metrics        the node's own metrics
+/-/healthy  /-/ready
+`
+
 // own registers what belongs to no face.
 func (a *API) own() {
 	a.mux.Handle("/", problem.NotFound(a.mux))
+	a.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, front) })
 	a.mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "OK\n") })
 	a.mux.HandleFunc("GET /-/ready", a.ready)
 	a.mux.HandleFunc("POST /-/reload", a.reload)

@@ -48,6 +48,7 @@ func TestLifecycle(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "OK\n", ask(a, "GET", "/-/healthy").Body.String())
 	require.Equal(t, 200, ask(a, "HEAD", "/-/healthy").Code)
+	require.Contains(t, ask(a, "GET", "/").Body.String(), "/v1/status")
 	require.Equal(t, 200, ask(a, "GET", "/-/ready").Code)
 	life.notReady = errors.New("journal: being read")
 	w := ask(a, "GET", "/-/ready")

@@ -105,7 +105,7 @@ type Status struct {
 	ClusterStatus string
 	Peers         []Peer
 	// Version, Revision, Branch, BuildUser, BuildDate and GoVersion describe the
-	// program. amtool compares Version with its own; empty is never a mismatch.
+	// program. amtool warns where the major and minor of Version differ from its own.
 	Version, Revision, Branch, BuildUser, BuildDate, GoVersion string
 	// Started is when the node started.
 	Started time.Time

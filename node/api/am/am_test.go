@@ -178,8 +178,9 @@ func TestPostBounds(t *testing.T) {
 	}
 	zip := func(body []byte) []byte {
 		var b bytes.Buffer
-		z := gzip.NewWriter(&b)
-		_, err := z.Write(body)
+		z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+		require.NoError(t, err)
+		_, err = z.Write(body)
 		require.NoError(t, err)
 		require.NoError(t, z.Close())
 		return b.Bytes()

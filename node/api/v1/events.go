@@ -129,9 +129,13 @@ func (a eventCalls) events(w http.ResponseWriter, r *http.Request) {
 		a.errors.Write(w, err)
 		return
 	}
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/event-stream")
+		return
+	}
 	fo, lost, ok := a.o.Feed.follow(want.lastID)
 	if !ok {
-		a.errors.Write(w, problem.Errorf(problem.ErrUnavailable, "%d streams are open already", MaxFollowers))
+		a.errors.Write(w, problem.Errorf(problem.ErrUnavailable, "%d streams are open already, or the node is stopping", MaxFollowers))
 		return
 	}
 	defer fo.leave()
@@ -162,6 +166,8 @@ func (a eventCalls) events(w http.ResponseWriter, r *http.Request) {
 		}
 		select {
 		case <-r.Context().Done():
+			return
+		case <-a.o.Feed.closed:
 			return
 		case <-fo.wake:
 		case <-beat.C:

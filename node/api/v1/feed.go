@@ -52,12 +52,14 @@ type Happening struct {
 // follower costs nothing, and one that falls out of the ring is told to resync.
 // Safe for concurrent use.
 type Feed struct {
-	epoch string // tells this life of the node from others
+	epoch  string // tells this life of the node from others
+	closed chan struct{}
 
 	mu        sync.Mutex // guards all following
 	ring      []Happening
 	last      uint64 // number of the newest happening; the first is 1
 	followers map[*follower]struct{}
+	ended     bool
 }
 
 // follower is a place in the feed.
@@ -73,7 +75,9 @@ func NewFeed(size int, epoch int64) *Feed {
 	if size <= 0 {
 		size = DefaultFeedSize
 	}
-	return &Feed{epoch: strconv.FormatInt(epoch, 36), ring: make([]Happening, size), followers: map[*follower]struct{}{}}
+	return &Feed{
+		epoch: strconv.FormatInt(epoch, 36), closed: make(chan struct{}), ring: make([]Happening, size), followers: map[*follower]struct{}{},
+	}
 }
 
 // Publish hands on what happened. It never waits and costs next to nothing
@@ -93,6 +97,17 @@ func (f *Feed) Publish(happened ...Happening) {
 	}
 }
 
+// Close ends all streams, so that the server can drain, and lets no more begin.
+// It may be called again.
+func (f *Feed) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ended {
+		f.ended = true
+		close(f.closed)
+	}
+}
+
 // Followers counts the open streams.
 func (f *Feed) Followers() int {
 	f.mu.Lock()
@@ -101,11 +116,12 @@ func (f *Feed) Followers() int {
 }
 
 // follow begins after the happening that lastID names; "" is from now on. lost
-// says that what came after it is gone. ok is false where too many follow.
+// says that what came after it is gone. ok is false where too many follow
+// or the feed is closed.
 func (f *Feed) follow(lastID string) (fo *follower, lost, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.followers) >= MaxFollowers {
+	if f.ended || len(f.followers) >= MaxFollowers {
 		return nil, false, false
 	}
 	fo = &follower{feed: f, next: f.last + 1, wake: make(chan struct{}, 1)}

@@ -134,6 +134,23 @@ func TestTooManyFollowers(t *testing.T) {
 	})
 }
 
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, newFake())
+		s, stop := follow(a, "/v1/events", "")
+		a.o.Feed.Publish(began(1))
+		synctest.Wait()
+		a.o.Feed.Close()
+		a.o.Feed.Close()
+		synctest.Wait()
+		require.Zero(t, a.o.Feed.Followers())
+		require.Equal(t, []string{"1-1", "alert.began"}, heads(s.take()))
+		stop()
+		require.Equal(t, 503, do(a, "GET", "/v1/events", "").Code)
+		require.Equal(t, 200, do(a, "HEAD", "/v1/events", "").Code)
+	})
+}
+
 // TestFollowerSeesAllOrIsTold: whatever the pace, a follower gets every
 // happening in order, and hears of it where it lost some.
 func TestFollowerSeesAllOrIsTold(t *testing.T) {
