@@ -46,21 +46,21 @@ func (d *document) report() Report {
 
 func lint(groups []*Group) []Issue {
 	var out []Issue
-	first := map[string]string{}
+	first := map[string]string{} // place of each rule, by what makes it the same
 	for _, g := range groups {
 		for _, rule := range g.Rules {
 			at := Issue{File: g.File, Line: rule.Line, Column: rule.Column, Group: g.Name, Rule: rule.Name}
+			// Alerts of one name with other conditions are a common way to grade them.
 			id := fmt.Sprint(rule.Alerting, rule.Identity())
-			if rule.Alerting {
-				// Alerts of one name with other conditions are a common way to grade them.
-				id += "\x00" + rule.Query
-			}
-			if place, ok := first[id]; ok {
-				at.Severity, at.Reason = Warning, "the rule is a duplicate of the one at "+place+": their results get into each other's way"
+			place := fmt.Sprintf("line %d", rule.Line)
+			if other, twice := first[id+"\x00"+rule.Query]; twice {
+				at.Severity, at.Reason = Warning, "the rule is a duplicate of the one at "+other
 				out = append(out, at)
-			} else {
-				first[id] = fmt.Sprintf("line %d", rule.Line)
+			} else if other, twice := first[id]; twice && !rule.Alerting {
+				at.Severity, at.Reason = Hint, "the rule at "+other+" records the same name and labels: their results must not overlap"
+				out = append(out, at)
 			}
+			first[id], first[id+"\x00"+rule.Query] = place, place
 			if rule.Alerting && rule.Labels.Get("severity") == "" {
 				at.Severity, at.Reason = Hint, "the alert has no label severity and gets priority P3"
 				out = append(out, at)

@@ -48,8 +48,8 @@ Checking bad.yml
 	require.Equal(t, `Checking good.yml
   SUCCESS: 6 rules found (4 alerting, 2 recording) in 2 groups
   good.yml:7:5: hint: group "g", rule "B": the alert has no label severity and gets priority P3
-  good.yml:9:5: warning: group "g", rule "r": the rule is a duplicate of the one at line 8: their results get into each other's way
-  good.yml:12:5: warning: group "h", rule "A": the rule is a duplicate of the one at line 5: their results get into each other's way
+  good.yml:9:5: hint: group "g", rule "r": the rule at line 8 records the same name and labels: their results must not overlap
+  good.yml:12:5: warning: group "h", rule "A": the rule is a duplicate of the one at line 5
 
 `, text[j:])
 	b.Reset()
