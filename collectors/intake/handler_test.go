@@ -387,6 +387,9 @@ func TestPrometheusAnswers(t *testing.T) {
 	require.Equal(t, 400, w.Code, "what is refused is told though the rest is stored")
 	require.Contains(t, w.Body.String(), "[1]: labels: at least one non-empty label is required")
 	require.Len(t, s.alerts(), 2)
+	s.reject = intake.ErrBusy
+	w = call(h, "POST", "/v1/ingest/prometheus_v2/k", []byte(`[{"labels":{"alertname":"A"}}]`))
+	require.Equal(t, 503, w.Code, "it shall come again")
 	w = call(h, "GET", "/v1/ingest/prometheus_v2/k/api/v2/status", nil)
 	require.Equal(t, 200, w.Code)
 	require.True(t, json.Valid(w.Body.Bytes()))

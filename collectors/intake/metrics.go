@@ -35,6 +35,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 // refused counts a request that was refused as a whole.
 func (h *Handler) refused(source string, err error) {
 	h.m.refusals.WithLabelValues(source, reason(err)).Inc()
+	h.o.Logger.Debug("refused", "source", source, "reason", err)
 }
 
 // counted counts the alerts of a request.

@@ -237,7 +237,7 @@ type Answer struct{ intake.DecodeFunc }
 
 // Reply implements intake.Replier.
 func (Answer) Reply(_ intake.Request, _ intake.Result, out intake.Outcome) (intake.Response, bool) {
-	if out.Err != nil && out.Accepted == 0 && len(out.Rejected) == 0 {
+	if out.Err != nil || out.Status >= 500 { // 400 would tell the client not to try again
 		return intake.Response{}, false
 	}
 	if len(out.Rejected) == 0 {
