@@ -81,6 +81,12 @@ func newRandom(t *rapid.T, configs []Config) *random {
 
 func (r *random) boot() {
 	r.starts++
+	for _, n := range r.hanging { // cut off; some have arrived
+		if rapid.Bool().Draw(r.T, "arrived") {
+			r.hear(n)
+		}
+	}
+	r.hanging = nil
 	r.p = New(Options{IDPrefix: "n" + strconv.Itoa(r.starts), Silences: r.sils})
 	// Alerts, records and configuration may come in any order.
 	steps := []func(){
@@ -121,6 +127,9 @@ func (r *random) send(outcome func(n *Notice) string) {
 		case "fail":
 			o.Delivered = false
 			r.failed = true
+		case "hang":
+			r.hanging = append(r.hanging, n)
+			continue
 		case "lose":
 			r.lost = true
 			if rapid.Bool().Draw(r.T, "arrived") {
@@ -136,6 +145,21 @@ func (r *random) send(outcome func(n *Notice) string) {
 		_, ok = r.p.Done(n.ID, o, r.now)
 		require.False(r.T, ok, "done once")
 	}
+}
+
+// finish lets the oldest notice that hangs come back.
+func (r *random) finish(delivered bool) {
+	if len(r.hanging) == 0 {
+		return
+	}
+	n := r.hanging[0]
+	r.hanging = r.hanging[1:]
+	if delivered {
+		r.hear(n)
+	}
+	told, ok := r.p.Done(n.ID, Outcome{Delivered: delivered, At: r.now, Attempts: 2}, r.now)
+	require.True(r.T, ok)
+	r.disk = append(r.disk, told)
 }
 
 func (r *random) hear(n *Notice) {
@@ -193,6 +217,8 @@ func (r *random) step(confs []Config) {
 		r.boot()
 	case 8:
 		r.p.Collect(r.now)
+	case 9:
+		r.finish(rapid.Bool().Draw(r.T, "delivered"))
 	}
 }
 
@@ -223,7 +249,7 @@ func TestLaws(t *testing.T) {
 			if !faults {
 				return "ok"
 			}
-			return rapid.SampledFrom([]string{"ok", "ok", "fail", "lose"}).Draw(rt, "outcome")
+			return rapid.SampledFrom([]string{"ok", "ok", "fail", "lose", "hang"}).Draw(rt, "outcome")
 		}
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			r.step(confs)
@@ -234,6 +260,9 @@ func TestLaws(t *testing.T) {
 			}
 		}
 		ok := func(*Notice) string { return "ok" }
+		for len(r.hanging) > 0 {
+			r.finish(true)
+		}
 		// Everything that fires unmuted is told within a flush.
 		r.pass(10*time.Minute, ok)
 		for _, a := range r.book {

@@ -50,9 +50,10 @@ func (n *Notice) Firing() int {
 
 // flight is a notice between Due and Done.
 type flight struct {
-	n    *Notice
-	g    *group
-	told Told
+	n       *Notice
+	g       *group
+	told    Told
+	reloads uint64 // when it left
 }
 
 func (p *Planner) notice(g *group, l *log, reason Reason, eps []Episode) *Notice {
@@ -81,7 +82,7 @@ func (p *Planner) notice(g *group, l *log, reason Reason, eps []Episode) *Notice
 		}
 		n.Alerts = append(n.Alerts, v.a)
 	}
-	fl := &flight{n: n, g: g, told: Told{
+	fl := &flight{n: n, g: g, reloads: p.reloads, told: Told{
 		ID: n.ID, State: Claimed, Tenant: n.Tenant, Receiver: n.Receiver, Integration: n.Integration,
 		RouteKey: g.place.routeKey, GroupLabels: g.labels, At: f.now,
 		Repeat: time.Duration(l.repeat) * time.Second, Reason: n.Reason, Episodes: eps,
@@ -210,6 +211,9 @@ func (p *Planner) Done(id string, o Outcome, now alert.Time) (t Told, ok bool) {
 		l.failed = false
 	} else {
 		l.failed = true
+	}
+	if fl.reloads != p.reloads {
+		p.touched = append(p.touched, g) // its alerts may have gone elsewhere; it owes their ends
 	}
 	l.note(t)
 	if l.missed {

@@ -122,6 +122,7 @@ type Planner struct {
 	timers  timers
 	flights map[string]*flight
 	seq     uint64
+	reloads uint64
 
 	touched []*group               // groups whose log was loaded or whose route changed
 	loose   map[alert.Key][]*group // groups that owe the end of an alert not yet observed
@@ -213,6 +214,7 @@ func (p *Planner) Configure(c Config, now alert.Time) error {
 		t.places = nil
 	}
 	p.timers, p.touched = nil, p.touched[:0]
+	p.reloads++
 	clear(p.loose)
 	p.groups.each(func(g *group) {
 		g.members, g.routed, g.next, g.heapAt, g.flushed = nil, false, 0, -1, false
