@@ -91,10 +91,10 @@ func (s *Store) openFirst() error {
 		return err
 	}
 	var err error
-	if s.tries() >= maxTries {
+	if readTries(s.opts.Dir) >= maxTries {
 		err = fmt.Errorf("the last %d openings did not end well", maxTries)
 	} else {
-		s.setTries(s.tries() + 1)
+		s.setTries(readTries(s.opts.Dir) + 1)
 		err = s.openDB(dir)
 	}
 	if err == nil {
@@ -187,8 +187,9 @@ func footprint(m *meta, metaSize int) int64 {
 	return int64(m.bytes + metaSize + 8*m.docs + 64*(m.parts+2))
 }
 
-func (s *Store) tries() int {
-	b, err := os.ReadFile(filepath.Join(s.opts.Dir, triesName))
+// readTries is how often in a row opening did not end well.
+func readTries(dir string) int {
+	b, err := os.ReadFile(filepath.Join(dir, triesName))
 	if err != nil {
 		return 0
 	}

@@ -1,14 +1,11 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,7 +13,6 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 )
 
 // small keeps tests off the disk's space.
@@ -130,105 +126,6 @@ func TestLargeDocumentsAreSplit(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, big, d.Data)
 	}
-}
-
-// TestAgainstModel compares every search with one that looks at everything.
-func TestAgainstModel(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp("", "store")
-		require.NoError(rt, err)
-		defer os.RemoveAll(dir)
-		s, err := Open(small(dir))
-		require.NoError(rt, err)
-		defer func() { s.Stop(context.Background()) }()
-		type version struct {
-			Doc
-			n int // when it was put
-		}
-		newest := map[string]version{}
-		n := 0
-		search := func(q Query) []string {
-			var want []version
-			to := cmp.Or(q.To, math.MaxInt64)
-			for _, v := range newest {
-				ok := v.overlaps(q.From, to)
-				for _, tok := range q.All {
-					ok = ok && slices.Contains(v.Tokens, tok)
-				}
-				if ok {
-					want = append(want, v)
-				}
-			}
-			slices.SortFunc(want, func(a, b version) int { return cmp.Or(cmp.Compare(b.Start, a.Start), cmp.Compare(b.n, a.n)) })
-			out := []string{}
-			for _, v := range want {
-				out = append(out, fmt.Sprintf("%s@%d", v.ID, v.End))
-			}
-			return out
-		}
-		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
-			switch rapid.SampledFrom([]string{"put", "put", "put", "flush", "reopen", "search", "search", "stable"}).Draw(rt, "step") {
-			case "put":
-				var docs []Doc
-				for range rapid.IntRange(1, 300).Draw(rt, "docs") {
-					k := rapid.IntRange(0, 400).Draw(rt, "id")
-					d := Doc{ID: fmt.Sprint("id", k), Start: int64(k % 37), Tokens: []uint64{uint64(k % 5), uint64(1000 + k)}, Data: []byte{byte(k)}}
-					if rapid.Bool().Draw(rt, "closed") {
-						d.End = d.Start + int64(k%11) + 1
-					}
-					n++
-					newest[d.ID] = version{d, n}
-					docs = append(docs, d)
-				}
-				require.NoError(rt, s.Put(context.Background(), uint64(n), docs))
-			case "flush":
-				require.NoError(rt, s.Flush(context.Background()))
-				require.Equal(rt, uint64(n), s.Indexed())
-			case "reopen":
-				require.NoError(rt, s.Stop(context.Background()))
-				s, err = Open(small(dir))
-				require.NoError(rt, err)
-				require.False(rt, s.Rebuilt())
-			case "search":
-				q := Query{From: int64(rapid.IntRange(0, 40).Draw(rt, "from")), Limit: rapid.IntRange(1, 50).Draw(rt, "limit")}
-				q.To = q.From + int64(rapid.IntRange(1, 40).Draw(rt, "to"))
-				if rapid.Bool().Draw(rt, "token") {
-					q.All = []uint64{uint64(rapid.IntRange(0, 5).Draw(rt, "token"))}
-				}
-				require.Equal(rt, search(q), ids(pages(rt, s, q)))
-				id := fmt.Sprint("id", rapid.IntRange(0, 400).Draw(rt, "get"))
-				d, ok, err := s.Get(context.Background(), id)
-				require.NoError(rt, err)
-				v, want := newest[id]
-				require.Equal(rt, want, ok)
-				require.Equal(rt, v.Doc.End, d.End)
-			case "stable": // what is put between pages doesn't change them
-				q := Query{Limit: 7}
-				want := search(Query{})
-				got, next, err := s.Search(context.Background(), q, nil)
-				require.NoError(rt, err)
-				all := ids(got)
-				for i := 0; next != ""; i++ {
-					var docs []Doc
-					for k := range 40 {
-						id := fmt.Sprint("id", (i*40+k)%401)
-						if v, ok := newest[id]; ok {
-							v.End += 1000
-							n++
-							newest[id] = version{v.Doc, n}
-							docs = append(docs, v.Doc)
-						}
-					}
-					require.NoError(rt, s.Put(context.Background(), uint64(n), docs))
-					q.Cursor = next
-					got, next, err = s.Search(context.Background(), q, nil)
-					require.NoError(rt, err)
-					all = append(all, ids(got)...)
-				}
-				require.Equal(rt, want, all)
-			}
-		}
-	})
 }
 
 func TestCollectByAgeAndBytes(t *testing.T) {
