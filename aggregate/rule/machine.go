@@ -175,10 +175,32 @@ func (m *Machine) Eval(now time.Time, samples []Sample) ([]Transition, error) {
 		m.sorted = slices.DeleteFunc(m.sorted, func(in *Instance) bool { return in.State == Inactive })
 	}
 	if m.spec.Limit > 0 && active > m.spec.Limit {
-		m.dropAll(now)
-		return m.changes, fmt.Errorf("%w of %d with %d alerts", ErrLimit, m.spec.Limit, active)
+		return m.exceeded(now, active)
 	}
 	return m.changes, nil
+}
+
+// Exceeds says whether n results are beyond the limit by themselves. If so, it
+// does what Eval would do with them, and returns what Eval would: so that nobody
+// has to work out the labels of a flood.
+func (m *Machine) Exceeds(now time.Time, n int) ([]Transition, error) {
+	m.changes = m.changes[:0]
+	if m.spec.Limit == 0 || n <= m.spec.Limit {
+		return nil, nil
+	}
+	return m.exceeded(now, n)
+}
+
+// exceeded forgets every instance, as Prometheus does beyond the limit.
+func (m *Machine) exceeded(now time.Time, n int) ([]Transition, error) {
+	for _, in := range m.sorted {
+		if in.State != Inactive {
+			m.changes = append(m.changes, Transition{in.Labels, in.State, Inactive, now, "limit"})
+		}
+	}
+	clear(m.byLabel)
+	m.sorted = nil
+	return m.changes, fmt.Errorf("%w of %d with %d alerts", ErrLimit, m.spec.Limit, n)
 }
 
 // take brings the samples to their instances, new ones pending, and says
@@ -276,13 +298,4 @@ func (m *Machine) kept(now time.Time, in *Instance) bool {
 		in.KeepFiringSince = now
 	}
 	return now.Sub(in.KeepFiringSince) < m.spec.KeepFiringFor
-}
-
-// dropAll forgets every instance, as Prometheus does beyond the limit.
-func (m *Machine) dropAll(now time.Time) {
-	for _, in := range m.sorted {
-		m.changes = append(m.changes, Transition{in.Labels, in.State, Inactive, now, "limit"})
-	}
-	clear(m.byLabel)
-	m.sorted = nil
 }

@@ -119,6 +119,22 @@ func TestLimitDropsAll(t *testing.T) {
 	require.Equal(t, at(30), m.Active()[0].ActiveAt)
 }
 
+func TestExceeds(t *testing.T) {
+	m := New(Spec{Limit: 2})
+	_, err := m.Eval(at(0), []Sample{sample("1", 1)})
+	require.NoError(t, err)
+	got, err := m.Exceeds(at(15), 2)
+	require.NoError(t, err)
+	require.Empty(t, got)
+	require.Len(t, m.Active(), 1)
+	got, err = m.Exceeds(at(15), 3)
+	require.EqualError(t, err, "exceeded limit of 2 with 3 alerts")
+	require.Equal(t, []Transition{{sample("1", 1).Labels, Firing, Inactive, at(15), "limit"}}, got)
+	require.Empty(t, m.Active())
+	_, err = New(Spec{}).Exceeds(at(0), 1<<30)
+	require.NoError(t, err)
+}
+
 func TestFlapping(t *testing.T) {
 	spec := Spec{Flap: &Flap{High: DefaultFlapHigh, Low: DefaultFlapLow}}
 	line := "x.x.x.x.x.x...................................x."

@@ -96,6 +96,9 @@ func (a *alerting) eval(ctx context.Context, at moment) ([]series.Sample, error)
 		if err != nil {
 			return nil, err
 		}
+		if err := a.exceeds(at, len(found)); err != nil {
+			return nil, err
+		}
 		a.scope.begin(ctx, at.now)
 		a.round++
 		for i := range found {
@@ -114,16 +117,31 @@ func (a *alerting) eval(ctx context.Context, at moment) ([]series.Sample, error)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	changes, err := a.machine.Eval(at.now, a.samples)
-	for i := range changes {
-		if changes[i].To == rule.Inactive {
-			delete(a.derived, changes[i].Labels)
-		}
-	}
+	a.forget(changes)
 	if err != nil {
 		return nil, err
 	}
 	a.looked = true
 	return a.series(at), nil
+}
+
+// exceeds drops all alerts if there are more results than the limit, before
+// anything is worked out for them.
+func (a *alerting) exceeds(at moment, results int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	changes, err := a.machine.Exceeds(at.now, results)
+	a.forget(changes)
+	return err
+}
+
+// forget drops what was derived for instances that have ended.
+func (a *alerting) forget(changes []rule.Transition) {
+	for i := range changes {
+		if changes[i].To == rule.Inactive {
+			delete(a.derived, changes[i].Labels)
+		}
+	}
 }
 
 // sample turns a result into what the machine takes.
