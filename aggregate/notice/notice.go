@@ -192,7 +192,7 @@ type Outcome struct {
 // Done takes the outcome of a notice and returns the record that must be made
 // durable; ok is false for a notice that isn't under way. Until the record is
 // durable, a crash means that it's told again with the reason Unknown.
-func (p *Planner) Done(id string, o Outcome, now alert.Time) (t Told, ok bool) {
+func (p *Planner) Done(id string, o Outcome, _ alert.Time) (t Told, ok bool) {
 	fl := p.flights[id]
 	if fl == nil {
 		return Told{}, false

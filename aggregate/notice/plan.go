@@ -24,6 +24,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
@@ -405,17 +406,7 @@ func (r *roster) release(i uint32) {
 
 // in says whether the alert is a member of g.
 func (s *slot) in(g *group) bool {
-	if s.g == g {
-		return true
-	}
-	if s.more != nil {
-		for _, o := range s.more.groups {
-			if o == g {
-				return true
-			}
-		}
-	}
-	return false
+	return s.g == g || s.more != nil && slices.Contains(s.more.groups, g)
 }
 
 func (s *slot) enter(g *group) {
@@ -428,11 +419,9 @@ func (s *slot) enter(g *group) {
 
 func (s *slot) leave(g *group) {
 	if s.more != nil {
-		for i, o := range s.more.groups {
-			if o == g {
-				s.more.groups = append(s.more.groups[:i], s.more.groups[i+1:]...)
-				return
-			}
+		if i := slices.Index(s.more.groups, g); i >= 0 {
+			s.more.groups = slices.Delete(s.more.groups, i, i+1)
+			return
 		}
 	}
 	if s.g != g {

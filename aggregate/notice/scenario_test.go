@@ -11,14 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/alertmanager/timeinterval"
+	"github.com/stretchr/testify/require"
+
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/inhibit"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/route"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/silence"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/window"
-	"github.com/prometheus/alertmanager/timeinterval"
-	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "rewrite the scenarios' observed lines")
@@ -132,8 +133,8 @@ func (w *world) start() {
 	}
 	w.p = New(o)
 	// What is on disk is in no order and may be there twice.
-	for i := len(w.disk) - 1; i >= 0; i-- {
-		w.load(w.disk[i])
+	for _, t := range slices.Backward(w.disk) {
+		w.load(t)
 	}
 	for _, t := range w.disk {
 		w.load(t)

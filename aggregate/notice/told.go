@@ -204,15 +204,15 @@ func (l *log) merge(in []Episode) {
 	}
 	l.eps = l.eps[:old+added]
 	at := len(l.eps) - 1
-	for j := len(in) - 1; j >= 0; j-- {
-		for i >= 0 && compareEpisodes(l.eps[i], in[j]) > 0 {
+	for _, e := range slices.Backward(in) {
+		for i >= 0 && compareEpisodes(l.eps[i], e) > 0 {
 			l.eps[at] = l.eps[i]
 			at, i = at-1, i-1
 		}
-		if i >= 0 && compareEpisodes(l.eps[i], in[j]) == 0 {
+		if i >= 0 && compareEpisodes(l.eps[i], e) == 0 {
 			continue // merged above
 		}
-		l.eps[at] = in[j]
+		l.eps[at] = e
 		at--
 	}
 }

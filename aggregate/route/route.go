@@ -9,6 +9,7 @@ package route
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -206,9 +207,7 @@ func mergeLabels(parent label.Set, own map[string]string) (label.Set, error) {
 		return parent, nil
 	}
 	m := parent.Map()
-	for n, v := range own {
-		m[n] = v
-	}
+	maps.Copy(m, own)
 	return label.FromMap(m)
 }
 

@@ -19,8 +19,6 @@ func ms(t testing.TB, text string) label.Matchers {
 	return m
 }
 
-func dur(d time.Duration) *time.Duration { return &d }
-
 func build(t testing.TB, s *Spec) *Tree {
 	t.Helper()
 	tree, err := New(s)
@@ -31,15 +29,15 @@ func build(t testing.TB, s *Spec) *Tree {
 // tree is the example of Alertmanager's documentation, slightly extended.
 func tree(t testing.TB) *Tree {
 	return build(t, &Spec{
-		Receiver: "ops", GroupBy: []string{"job", "alertname"}, GroupWait: dur(0), Labels: map[string]string{"a": "1", "b": "1"},
+		Receiver: "ops", GroupBy: []string{"job", "alertname"}, GroupWait: new(time.Duration(0)), Labels: map[string]string{"a": "1", "b": "1"},
 		Routes: []*Spec{
 			{Matchers: ms(t, `owner="team-A"`), Receiver: "team-A", Labels: map[string]string{"b": "2"}, Routes: []*Spec{
 				{Matchers: ms(t, `env="testing"`), Receiver: "team-A-testing", GroupBy: []string{"..."}},
-				{Matchers: ms(t, `env="production"`), Receiver: "team-A-prod", GroupBy: []string{}, Continue: true, RepeatInterval: dur(time.Minute)},
+				{Matchers: ms(t, `env="production"`), Receiver: "team-A-prod", GroupBy: []string{}, Continue: true, RepeatInterval: new(time.Minute)},
 				{Matchers: ms(t, `env=~"produ.*"`), GroupBy: []string{"job"}, MuteIntervals: []string{"night"}},
 				{Matchers: ms(t, `env=~"produ.*"`)},
 			}},
-			{Matchers: ms(t, `zone="x",owner=~"team-(B|C)"`), GroupInterval: dur(time.Hour)},
+			{Matchers: ms(t, `zone="x",owner=~"team-(B|C)"`), GroupInterval: new(time.Hour)},
 		},
 	})
 }
@@ -83,14 +81,14 @@ func TestRefused(t *testing.T) {
 		"must not have any mute time intervals":     {Receiver: "a", MuteIntervals: []string{"x"}},
 		"must not have any active time intervals":   {Receiver: "a", ActiveIntervals: []string{"x"}},
 		"cannot have continue in root route":        {Receiver: "a", Continue: true},
-		"route.routes[0]: group_interval cannot be": {Receiver: "a", Routes: []*Spec{{GroupInterval: dur(0)}}},
-		"repeat_interval cannot be zero":            {Receiver: "a", RepeatInterval: dur(0)},
+		"route.routes[0]: group_interval cannot be": {Receiver: "a", Routes: []*Spec{{GroupInterval: new(time.Duration(0))}}},
+		"repeat_interval cannot be zero":            {Receiver: "a", RepeatInterval: new(time.Duration(0))},
 		"route.group_by: duplicated label \"a\"":    {Receiver: "a", GroupBy: []string{"a", "a"}},
 		"cannot have wildcard group_by":             {Receiver: "a", GroupBy: []string{"a", "..."}},
 		"route.group_by: invalid label name":        {Receiver: "a", GroupBy: []string{""}},
 		"route.labels: label \"\": invalid label":   {Receiver: "a", Labels: map[string]string{"": "x"}},
 		"route.routes[1]: empty":                    {Receiver: "a", Routes: []*Spec{{}, nil}},
-		"group_wait cannot be zero":                 {Receiver: "a", GroupWait: dur(-1)},
+		"group_wait cannot be zero":                 {Receiver: "a", GroupWait: new(time.Duration(-1))},
 		"nested deeper than 64":                     nest(100),
 	} {
 		_, err := New(s)

@@ -311,7 +311,7 @@ func (b *builder) readReceiver(n *yaml.Node, path string) (r Receiver, err error
 		},
 	}
 	for _, k := range foreignKinds() {
-		known[k+"_configs"] = func(v *yaml.Node, path string) error {
+		known[k+"_configs"] = func(v *yaml.Node, _ string) error {
 			for i := 0; i+1 < len(n.Content); i += 2 {
 				if n.Content[i+1] == v && (v.Kind != yaml.SequenceNode || len(v.Content) > 0) {
 					b.foreign[r.Name] = append(b.foreign[r.Name], n.Content[i])
