@@ -298,10 +298,11 @@ func (a *API) bounded(h http.Handler) http.Handler {
 			return
 		}
 		defer leave()
-		end := a.o.Now().Add(a.o.Timeout)
-		control := http.NewResponseController(w)
-		// Not every writer knows deadlines (in tests none does); the context
+		// Deadlines of a connection are the machine's time, whatever Options.Now
+		// says. Not every writer knows them (in tests none does); the context
 		// bounds the work in any case.
+		end := time.Now().Add(a.o.Timeout)
+		control := http.NewResponseController(w)
 		_ = control.SetReadDeadline(end)
 		_ = control.SetWriteDeadline(end.Add(a.o.Timeout))
 		ctx, cancel := context.WithTimeout(r.Context(), a.o.Timeout)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -167,6 +168,38 @@ func TestSlowClient(t *testing.T) {
 		}
 	}()
 	require.Error(t, <-got)
+}
+
+// TestDeadlineEndsWithItsRequest: a stream that follows a bounded request on
+// one connection isn't cut off by that one's deadline. net/http takes it back.
+func TestDeadlineEndsWithItsRequest(t *testing.T) {
+	const timeout = 20 * time.Millisecond
+	a, err := New(Options{Lifecycle: &fakeLife{}, Timeout: timeout, Mounts: []Mount{
+		{Pattern: "/bounded", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})},
+		{Pattern: "/stream", Streams: true, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			<-time.After(4 * timeout)
+			_, _ = io.WriteString(w, "late")
+		})},
+	}})
+	require.NoError(t, err)
+	s := httptest.NewUnstartedServer(a)
+	connections := 0
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections++
+		}
+	}
+	s.Start()
+	defer s.Close()
+	for _, path := range []string{"/bounded", "/stream"} {
+		resp, err := s.Client().Get(s.URL + path)
+		require.NoError(t, err)
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, path == "/stream", string(b) == "late")
+	}
+	require.Equal(t, 1, connections)
 }
 
 func TestRoutePrefix(t *testing.T) {

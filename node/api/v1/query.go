@@ -22,6 +22,7 @@ const (
 	maxTerms      = 16   // words of a text query
 	maxCursor     = 2048 // bytes of a cursor
 	timeUnitLimit = 1e12 // Unix seconds below it
+	minID         = 8    // bytes of an ID that a text query must have to find it
 )
 
 // parseMatchers reads matchers, one or several per value.
@@ -94,7 +95,7 @@ type AlertFilter struct {
 	Source   string   `query:"source" maxLength:"256" doc:"Kind of sender."`
 	Service  string   `query:"service" maxLength:"1024" doc:"Logical service."`
 	Resource string   `query:"resource" maxLength:"1024" doc:"What the alert is about."`
-	Text     string   `query:"q" maxLength:"512" doc:"Words that all occur, in any case, in name, summary, description, service, resource, ID or a label's value."`
+	Text     string   `query:"q" maxLength:"512" doc:"Words that all occur, in any case, in name, summary, description, service, resource, a label's value, or the ID (8 characters or more of it)."`
 }
 
 // compile checks the filter. keep doesn't look at what the matchers say.
@@ -142,7 +143,7 @@ func hasTerm(a *alert.Alert, term string) bool {
 			return true
 		}
 	}
-	return has(a.Name()) || has(a.Summary()) || has(a.Description()) || has(a.Service()) || has(a.Resource()) || has(a.ID())
+	return has(a.Name()) || has(a.Summary()) || has(a.Description()) || has(a.Service()) || has(a.Resource()) || len(term) >= minID && has(a.ID())
 }
 
 // rank is an item's place in an order: a number, then a text.
