@@ -15,14 +15,16 @@ import (
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake"
 )
 
-// Bounds of texts for people. A longer text is cut, since the alert matters
-// more than its last line; what identifies an alert is never cut.
+// Bounds of texts. A longer text is cut, since the alert matters more than its
+// last line; the same text is always cut the same. A label beyond the model's
+// bounds refuses the alert, and a dedupe key is hashed.
 const (
 	maxSummary    = 4 << 10
 	maxAnnotation = 4 << 10
-	maxPairs      = 48 // annotations a draft keeps
-	maxIdentity   = 60 // labels a draft keeps
-	maxValue      = 1 << 10
+	maxPairs      = 48       // annotations a draft keeps
+	maxIdentity   = 60       // labels a draft keeps
+	maxValue      = 1 << 10  // of a volatile label
+	maxNotes      = 60 << 10 // of all annotations together
 )
 
 // Draft is an alert in the making. Values that mean "nothing" (empty, null,
@@ -41,6 +43,7 @@ type Draft struct {
 
 	labels, annotations []label.Pair
 	volatile            []string
+	notes               int // bytes of annotations
 }
 
 // Label adds a label that is the same for the problem's begin and end. The
@@ -58,22 +61,28 @@ func (d *Draft) Labels(pairs ...string) {
 	}
 }
 
-// Annotation adds a text that describes the alert and may change.
+// Annotation adds a text that describes the alert and may change. What there
+// is no room for is left out.
 func (d *Draft) Annotation(name, value string) {
-	if !alert.Absent(value) && name != "" && len(name) <= label.MaxNameBytes && !has(d.annotations, name) && len(d.annotations) < maxPairs {
-		d.annotations = append(d.annotations, label.Pair{Name: name, Value: Cut(value, maxAnnotation)})
+	if alert.Absent(value) || name == "" || len(name) > label.MaxNameBytes || has(d.annotations, name) {
+		return
+	}
+	value = Cut(value, maxAnnotation)
+	size := d.notes + len(name) + len(value)
+	if len(d.annotations) < maxPairs && size <= maxNotes {
+		d.annotations, d.notes = append(d.annotations, label.Pair{Name: name, Value: value}), size
 	}
 }
 
 // Volatile adds what the sender calls a label but what changes while the
 // problem lasts: it becomes an annotation.
 func (d *Draft) Volatile(name, value string) {
-	if has(d.labels, name) || has(d.annotations, name) || len(value) > maxValue {
+	if has(d.labels, name) {
 		return
 	}
 	before := len(d.annotations)
 	d.Annotation(name, value)
-	if len(d.annotations) > before {
+	if len(d.annotations) > before && len(value) <= maxValue {
 		d.volatile = append(d.volatile, name)
 	}
 }
@@ -101,10 +110,14 @@ func has(pairs []label.Pair, name string) bool {
 // bounds.
 func (d *Draft) Event() (intake.Event, error) {
 	e := &d.Extra
+	e.DedupeKey = Key(e.DedupeKey)
 	for _, f := range []*string{&e.Name, &e.Service, &e.Resource, &e.ErrorCode, &e.Summary, &e.Description, &e.ExternalID, &e.ExternalURL} {
 		if alert.Absent(*f) {
 			*f = ""
 		}
+	}
+	for _, f := range []*string{&e.Name, &e.Service, &e.Resource, &e.ErrorCode, &e.SeverityRaw, &e.ExternalID} {
+		*f = Cut(*f, alert.MaxIDBytes)
 	}
 	name := e.Name
 	if name == "" {
@@ -126,7 +139,6 @@ func (d *Draft) Event() (intake.Event, error) {
 	if len(e.ExternalURL) > alert.MaxURLBytes {
 		e.ExternalURL = "" // cut it would lead nowhere
 	}
-	e.DedupeKey = Key(e.DedupeKey)
 	a := &alert.Alert{
 		Labels: set, Annotations: notes, GeneratorURL: e.ExternalURL, Extra: e,
 		StartsAt: alert.At(d.StartsAt), EndsAt: alert.At(d.EndsAt), Priority: alert.PriorityOf(e.SeverityRaw),

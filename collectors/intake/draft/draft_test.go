@@ -71,6 +71,27 @@ func TestEvent(t *testing.T) {
 	require.Zero(t, e.Alert.EndsAt, "what fires has no end")
 }
 
+// TestEverythingIsBounded fills a draft with too much of everything: what
+// comes out can be stored.
+func TestEverythingIsBounded(t *testing.T) {
+	long := strings.Repeat("汉字", 20_000)
+	d := Draft{StartsAt: time.Unix(1795144530, 0), Extra: alert.Extra{
+		Name: long, Service: long, Resource: long, ErrorCode: long, SeverityRaw: long, Summary: long, Description: long,
+		ExternalID: long, ExternalURL: long, DedupeKey: long,
+	}}
+	for i := range 100 {
+		d.Volatile("v"+strings.Repeat("x", i), long)
+		d.Annotation("a"+strings.Repeat("x", 4*i), long)
+		d.Label("l"+strings.Repeat("x", i), "value")
+	}
+	e, err := d.Event()
+	require.NoError(t, err)
+	require.NoError(t, e.Alert.Validate())
+	require.Empty(t, e.Volatile, "too long to be shown as a label")
+	d.Label("l", "again")
+	require.Equal(t, "value", d.Get("l"))
+}
+
 func TestKey(t *testing.T) {
 	require.Equal(t, "k", Key("k"))
 	long := strings.Repeat("汉", 1000)

@@ -6,11 +6,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake"
-	"github.com/fenghuo-mesh/fenghuo/collectors/intake/catalog"
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake/generic"
 )
 
@@ -20,7 +20,9 @@ var ErrOption = errors.New("invalid option")
 
 // Options are a recorded request, as a person types it.
 type Options struct {
-	// Source is the kind of sender.
+	// Sources are all kinds of senders; see package catalog.
+	Sources []intake.Source
+	// Source is the kind of this one.
 	Source string
 	// Body is the request's body, or the frame a listener would take.
 	Body []byte
@@ -53,11 +55,11 @@ func Run(w io.Writer, o Options) error {
 	if err != nil {
 		return err
 	}
-	src, ok := catalog.Find(o.Source)
-	if !ok {
-		return fmt.Errorf("source: %w: %.64q is none of %s", ErrOption, o.Source, strings.Join(SourceNames(), ", "))
+	i := slices.IndexFunc(o.Sources, func(s intake.Source) bool { return s.Name == o.Source })
+	if i < 0 {
+		return fmt.Errorf("source: %w: %.64q is none of %s", ErrOption, o.Source, strings.Join(Names(o.Sources), ", "))
 	}
-	dec := src.Decoder
+	dec := o.Sources[i].Decoder
 	switch {
 	case dec == nil && o.Mapping == nil:
 		return fmt.Errorf("mapping: %w: source %s needs one", ErrOption, o.Source)
@@ -73,11 +75,11 @@ func Run(w io.Writer, o Options) error {
 	return Write(w, o.Source, dec, r)
 }
 
-// SourceNames lists the sources that can be decoded.
-func SourceNames() []string {
-	var out []string
-	for _, s := range catalog.Sources() {
-		out = append(out, s.Name)
+// Names lists the names of sources.
+func Names(sources []intake.Source) []string {
+	out := make([]string, len(sources))
+	for i, s := range sources {
+		out[i] = s.Name
 	}
 	return out
 }

@@ -3,7 +3,6 @@ package show
 import (
 	"bytes"
 	"encoding/json"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,7 +24,7 @@ type sample struct {
 		ContentType string            `json:"content_type"`
 		Headers     map[string]string `json:"headers"`
 		BodyFile    string            `json:"body_file"`
-		ReceivedAt  time.Time         `json:"received_at"`
+		ReceivedAt  string            `json:"received_at"`
 		AssumeTZ    string            `json:"assume_tz"`
 		Query       map[string]string `json:"query"`
 		Peer        string            `json:"peer"`
@@ -35,28 +34,24 @@ type sample struct {
 	Loose   []string         `json:"loose"`
 }
 
-func (s *sample) request(t *testing.T, dir string) intake.Request {
+// options are the request as a person would type it.
+func (s *sample) options(t *testing.T, source, dir string) Options {
 	t.Helper()
 	body, err := os.ReadFile(filepath.Join(dir, s.Request.BodyFile))
 	require.NoError(t, err)
-	r := intake.Request{
-		Method: s.Request.Method, ContentType: s.Request.ContentType, Header: http.Header{}, Query: url.Values{},
-		Body: body, ReceivedAt: s.Request.ReceivedAt, Peer: s.Request.Peer,
-	}
-	if r.ReceivedAt.IsZero() {
-		r.ReceivedAt = time.Date(2026, 11, 24, 15, 0, 0, 0, time.UTC)
+	o := Options{
+		Sources: catalog.Sources(), Source: source, Body: body, Method: s.Request.Method, ContentType: s.Request.ContentType,
+		ReceivedAt: s.Request.ReceivedAt, Zone: s.Request.AssumeTZ, Peer: s.Request.Peer, Now: time.Date(2026, 11, 24, 15, 0, 0, 0, time.UTC),
 	}
 	for n, v := range s.Request.Headers {
-		r.Header.Set(n, v)
+		o.Headers = append(o.Headers, n+"="+v)
 	}
+	query := url.Values{}
 	for n, v := range s.Request.Query {
-		r.Query.Set(n, v)
+		query.Set(n, v)
 	}
-	if s.Request.AssumeTZ != "" {
-		r.Zone, err = time.LoadLocation(s.Request.AssumeTZ)
-		require.NoError(t, err)
-	}
-	return r
+	o.Query = query.Encode()
+	return o
 }
 
 // TestSamples decodes every recorded request of every source as `fenghuo
@@ -74,10 +69,8 @@ func TestSamples(t *testing.T) {
 			require.NoError(t, err)
 			var s sample
 			require.NoError(t, json.Unmarshal(raw, &s))
-			src, ok := catalog.Find(source)
-			require.True(t, ok)
 			var out bytes.Buffer
-			require.NoError(t, Write(&out, source, src.Decoder, s.request(t, dir)))
+			require.NoError(t, Run(&out, s.options(t, source, dir)))
 			var got struct {
 				Alerts  []map[string]any `json:"alerts"`
 				Control map[string]any   `json:"control"`
@@ -135,24 +128,42 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// TestKeysTie makes sure that a begin and its end meet: in each source's
-// samples, events with one dedupe key have one alertname.
-func TestKeysTie(t *testing.T) {
-	for source, pair := range map[string][2]string{
-		"alertmanager": {"../prometheus/testdata/alertmanager/node_cpu_firing", "../prometheus/testdata/alertmanager/node_cpu_resolved"},
+// TestBeginsAndEndsMeet makes sure that the recorded begin and end of one
+// problem have one key, and where the labels are the sender's own, one identity.
+func TestBeginsAndEndsMeet(t *testing.T) {
+	for _, pair := range []struct{ source, begin, end string }{
+		{"alertmanager", "../prometheus/testdata/alertmanager/node_cpu_firing", "../prometheus/testdata/alertmanager/node_cpu_resolved"},
+		{"prometheus_v2", "../prometheus/testdata/prometheus_v2/disk_firing", "../prometheus/testdata/prometheus_v2/two_resolved"},
+		{"grafana", "../grafana/testdata/grafana/http_5xx_firing", "../grafana/testdata/grafana/http_5xx_resolved"},
+		{"zabbix", "../zabbix/testdata/zabbix/disk_problem", "../zabbix/testdata/zabbix/disk_recovery"},
+		{"kibana", "../elastic/testdata/kibana/es_query_active", "../elastic/testdata/kibana/es_query_recovered"},
+		{"aliyun_arms", "../aliyun/testdata/aliyun_arms/container_mem_firing", "../aliyun/testdata/aliyun_arms/container_mem_resolved"},
+		{"aliyun_cms", "../aliyun/testdata/aliyun_cms/ecs_cpu_alert", "../aliyun/testdata/aliyun_cms/ecs_cpu_ok"},
 	} {
-		var keys [2]string
-		for i, base := range pair {
-			raw, err := os.ReadFile(base + ".expect.json")
-			require.NoError(t, err)
-			var s sample
-			require.NoError(t, json.Unmarshal(raw, &s))
-			src, ok := catalog.Find(source)
-			require.True(t, ok)
-			res, err := src.Decoder.Decode(s.request(t, filepath.Dir(base)))
-			require.NoError(t, err)
-			keys[i] = res.Events[0].Alert.Labels.String() + res.Events[0].Alert.DedupeKey()
-		}
-		require.Equal(t, keys[0], keys[1], source)
+		t.Run(pair.source, func(t *testing.T) {
+			begin, end := first(t, pair.source, pair.begin), first(t, pair.source, pair.end)
+			require.False(t, begin.Resolved)
+			require.True(t, end.Resolved)
+			require.Equal(t, begin.Alert.DedupeKey(), end.Alert.DedupeKey())
+			require.Equal(t, begin.Alert.Labels.String(), end.Alert.Labels.String())
+			require.Equal(t, begin.Alert.Priority, end.Alert.Priority)
+		})
 	}
+}
+
+// first decodes the first event of a recorded request.
+func first(t *testing.T, source, base string) intake.Event {
+	t.Helper()
+	raw, err := os.ReadFile(base + ".expect.json")
+	require.NoError(t, err)
+	var s sample
+	require.NoError(t, json.Unmarshal(raw, &s))
+	o := s.options(t, source, filepath.Dir(base))
+	r, err := o.request()
+	require.NoError(t, err)
+	src, ok := catalog.Find(source)
+	require.True(t, ok)
+	res, err := src.Decoder.Decode(r)
+	require.NoError(t, err)
+	return res.Events[0]
 }
