@@ -41,6 +41,19 @@ func TestDecode(t *testing.T) {
 	require.Equal(t, alert.P3, b.alerts[1].Priority)
 }
 
+// TestDecodeKeepsNothing: the body's memory is used again once decode is back.
+func TestDecodeKeepsNothing(t *testing.T) {
+	body := sampleBody(3)
+	want, err := newDecoder().decode(bytes.Clone(body))
+	require.NoError(t, err)
+	got, err := newDecoder().decode(body)
+	require.NoError(t, err)
+	for i := range body {
+		body[i] = '#'
+	}
+	require.Equal(t, want.alerts, got.alerts)
+}
+
 func TestDecodeNothing(t *testing.T) {
 	for _, body := range []string{"[]", " [ ] ", "null"} {
 		b, err := newDecoder().decode([]byte(body))
@@ -264,7 +277,13 @@ func FuzzDecode(f *testing.F) {
 	}
 	d := newDecoder() // reused, as in the node
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := d.decode(body)
+		scratch := bytes.Clone(body)
+		got, err := d.decode(scratch)
+		reason := fmt.Sprint(err, got.refused)
+		for i := range scratch {
+			scratch[i] = '#'
+		}
+		require.Equal(t, reason, fmt.Sprint(err, got.refused))
 		want, wantErr := model(body)
 		if err != nil {
 			if wantErr == nil && !strings.Contains(err.Error(), "nested deeper") && !strings.Contains(err.Error(), "more than") {
