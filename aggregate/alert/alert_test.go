@@ -15,7 +15,9 @@ import (
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 )
 
-func at(minutes int) alert.Time { return alert.Time(time.Hour) + alert.Time(minutes)*alert.Time(time.Minute) }
+func at(minutes int) alert.Time {
+	return alert.Time(time.Hour) + alert.Time(minutes)*alert.Time(time.Minute)
+}
 
 func full() *alert.Alert {
 	return &alert.Alert{

@@ -6,14 +6,48 @@ import (
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 )
 
-// Labels from which what a source doesn't say is derived, best first.
-func serviceLabels() [4]string { return [4]string{"service", "service_name", "app", "application"} }
-
-func codeLabels() [5]string {
-	return [5]string{"error_code", "errcode", "err_code", "code", "status_code"}
+// best returns the value of the label with the lowest rank (0 is best, -1 is
+// none) that isn't absent. It reads the set once: derived fields are asked for
+// with every alert.
+func best(l label.Set, rank func(name string) int) string {
+	at, value := 1<<30, ""
+	for n, v := range l.All() {
+		if r := rank(n); r >= 0 && r < at && !Absent(v) {
+			at, value = r, v
+		}
+	}
+	return value
 }
 
-func severityLabels() [3]string { return [3]string{"severity", "level", "priority"} }
+func serviceRank(name string) int {
+	switch name {
+	case "service":
+		return 0
+	case "service_name":
+		return 1
+	case "app":
+		return 2
+	case "application":
+		return 3
+	}
+	return -1
+}
+
+func codeRank(name string) int {
+	switch name {
+	case "error_code":
+		return 0
+	case "errcode":
+		return 1
+	case "err_code":
+		return 2
+	case "code":
+		return 3
+	case "status_code":
+		return 4
+	}
+	return -1
+}
 
 // Name is the name of the rule or condition.
 func (a *Alert) Name() string {
@@ -28,12 +62,7 @@ func (a *Alert) Service() string {
 	if a.Extra != nil && a.Extra.Service != "" {
 		return a.Extra.Service
 	}
-	for _, n := range serviceLabels() {
-		if v := a.Labels.Get(n); !Absent(v) {
-			return v
-		}
-	}
-	return ""
+	return best(a.Labels, serviceRank)
 }
 
 // Resource is what the alert is about: host, pod, device...
@@ -73,12 +102,7 @@ func (a *Alert) ErrorCode() string {
 	if a.Extra != nil && a.Extra.ErrorCode != "" {
 		return a.Extra.ErrorCode
 	}
-	for _, n := range codeLabels() {
-		if v := a.Labels.Get(n); !Absent(v) {
-			return v
-		}
-	}
-	return ""
+	return best(a.Labels, codeRank)
 }
 
 // SeverityRaw is the severity as the sender wrote it.
@@ -91,7 +115,7 @@ func (a *Alert) SeverityRaw() string {
 
 // SeverityOf reads the severity from labels: severity > level > priority.
 func SeverityOf(l label.Set) string {
-	for _, n := range severityLabels() {
+	for _, n := range [...]string{"severity", "level", "priority"} {
 		if v := l.Get(n); v != "" {
 			return v
 		}

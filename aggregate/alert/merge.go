@@ -66,20 +66,20 @@ func Complete(in *Alert, now Time, resolveTimeout time.Duration, hold bool) {
 }
 
 // Merge folds a completed report into what is known of the same labels (old,
-// or nil) and says what changed. The result is a new Alert, or old's successor
-// with the same content where Change is Unchanged. Rules are Alertmanager's:
+// or nil) and says what changed. The result is in itself where nothing was
+// known, else a new Alert; old is never changed. Rules are Alertmanager's:
 // reports whose activity overlaps are one episode with the earliest start, the
 // newest texts and, while firing, the latest explicit end; otherwise the report
 // replaces what was known.
 func Merge(old, in *Alert, now Time) (*Alert, Change) {
-	res := *in
 	if old == nil || !sameEpisode(old, in, now) {
-		res.Onset = in.StartsAt
+		in.Onset = in.StartsAt
 		if in.ResolvedAt(now) {
-			return &res, EndedUnknown
+			return in, EndedUnknown
 		}
-		return &res, Began
+		return in, Began
 	}
+	res := *in
 	if in.ResolvedAt(now) && in.EndsAt < old.StartsAt {
 		return old, Unchanged // the late end of an earlier episode
 	}

@@ -21,7 +21,7 @@ import (
 // the same sequence of changes it gives the same decisions. changed comes from
 // rollup.Fold.Changed; the first call after a start must bring all rollups.
 type Engine interface {
-	Judge(book *Book, changed []rollup.Rollup, now alert.Time) []Decision
+	Judge(book *Book, changed []rollup.Change, now alert.Time) []Decision
 	// Of returns the open incident that an alert belongs to and the evidence
 	// for it, or "".
 	Of(book *Book, a *alert.Alert) (id, evidence string)
@@ -78,6 +78,7 @@ type group struct {
 	rollups int
 	onset   alert.Time
 	fresh   []Member // fire, and are not yet listed
+	full    bool     // the incident lists as many as it may
 	sample  *alert.Alert
 }
 
@@ -87,7 +88,7 @@ func NewMustLink() *MustLink { return &MustLink{groups: map[string]*group{}} }
 var _ Engine = (*MustLink)(nil)
 
 // Judge implements Engine.
-func (e *MustLink) Judge(book *Book, changed []rollup.Rollup, now alert.Time) []Decision {
+func (e *MustLink) Judge(book *Book, changed []rollup.Change, now alert.Time) []Decision {
 	touched := map[string]bool{}
 	for i := range changed {
 		touched[e.sum(&changed[i])] = true
@@ -112,7 +113,7 @@ func (e *MustLink) Judge(book *Book, changed []rollup.Rollup, now alert.Time) []
 }
 
 // sum adds a rollup's change to its group and returns the group's link.
-func (e *MustLink) sum(r *rollup.Rollup) string {
+func (e *MustLink) sum(r *rollup.Change) string {
 	link := linkOf(r.Sample)
 	g := e.groups[link]
 	if g == nil {
@@ -127,7 +128,7 @@ func (e *MustLink) sum(r *rollup.Rollup) string {
 	if is > 0 && was == 0 {
 		g.rollups++
 		g.onset = min(g.onset, r.Onset)
-		if len(g.fresh) < MaxMembers {
+		if !g.full && len(g.fresh) < MaxMembers {
 			g.fresh = append(g.fresh, memberOf(r))
 		}
 	}
@@ -168,6 +169,9 @@ func (e *MustLink) decide(in *Incident, link string, now alert.Time) (Decision, 
 		d.Onset = min(in.Onset, g.onset)
 	}
 	d.Members = slices.DeleteFunc(d.Members, in.lists)
+	if g != nil {
+		g.full = len(in.Members)+len(d.Members) >= MaxMembers
+	}
 	if d.Active == 0 {
 		d.Op = Close
 		return d, true
@@ -185,10 +189,10 @@ func (e *MustLink) Of(book *Book, a *alert.Alert) (id, evidence string) {
 	return in.ID, evidenceOf(a)
 }
 
-func memberOf(r *rollup.Rollup) Member {
+func memberOf(r *rollup.Change) Member {
 	a := r.Sample
 	return Member{
-		Key: r.Key, Onset: r.Onset, Name: a.Name(), Service: a.Service(),
+		Key: r.Key(), Onset: r.Onset, Name: a.Name(), Service: a.Service(),
 		Resource: a.Resource(), Summary: a.Summary(), Evidence: evidenceOf(a),
 	}
 }

@@ -106,7 +106,7 @@ func TestMatchers(t *testing.T) {
 		require.NoError(t, err, text)
 		require.Equal(t, want, ms.Match(s), text)
 	}
-	for _, text := range []string{`=x`, `env=~"("`, strings.Repeat("x", label.MaxMatcherBytes+1)} {
+	for _, text := range []string{`{`, `=x`, `env=~"("`, strings.Repeat("x", label.MaxMatcherBytes+1)} {
 		_, err := label.ParseMatchers(text)
 		require.ErrorIs(t, err, label.ErrMatcher, text)
 	}

@@ -3,6 +3,7 @@ package label
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/prometheus/alertmanager/matcher/parse"
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -19,6 +20,9 @@ var ErrMatcher = errors.New("invalid matcher")
 // and safe for concurrent use.
 type Matcher = labels.Matcher
 
+// MatchType is how a matcher compares.
+type MatchType = labels.MatchType
+
 // Kinds of matchers.
 const (
 	Equal     = labels.MatchEqual
@@ -28,7 +32,7 @@ const (
 )
 
 // NewMatcher makes one matcher; it fails on a bad regular expression.
-func NewMatcher(kind labels.MatchType, name, value string) (*Matcher, error) {
+func NewMatcher(kind MatchType, name, value string) (*Matcher, error) {
 	if err := checkName(name); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMatcher, err)
 	}
@@ -49,14 +53,21 @@ func ParseMatchers(text string) (Matchers, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrMatcher, len(text), MaxMatcherBytes)
 	}
 	ms, err := parse.Matchers(text)
-	if err == nil {
-		return Matchers(ms), nil
+	if err != nil {
+		// What the classic syntax reads isn't an error, as with Alertmanager.
+		if classic, classicErr := labels.ParseMatchers(text); classicErr == nil {
+			ms, err = classic, nil
+		}
 	}
-	classic, classicErr := labels.ParseMatchers(text)
-	if classicErr == nil {
-		return Matchers(classic), nil
+	if err != nil {
+		return nil, fmt.Errorf("%w %.200q: %w", ErrMatcher, text, err)
 	}
-	return nil, fmt.Errorf("%w %.200q: %w", ErrMatcher, text, err)
+	// Upstream's classic parser finds nothing wrong with a lone brace, and no
+	// matchers at all match everything.
+	if t := strings.TrimSpace(text); len(ms) == 0 && t != "" && t != "{}" {
+		return nil, fmt.Errorf("%w %.200q: no matcher in it", ErrMatcher, text)
+	}
+	return Matchers(ms), nil
 }
 
 // Match says whether every matcher matches the set.

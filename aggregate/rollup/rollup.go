@@ -4,6 +4,7 @@
 package rollup
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
@@ -40,9 +41,11 @@ func KeyOf(a *alert.Alert) Key {
 	return Key{a.Tenant, a.Labels.FingerprintWithout(IsIdentity)}
 }
 
-// Rollup is the folded state of the alerts of one key.
+// Rollup is the folded state of the alerts of one key. It is small, because a
+// stream of unlike alerts makes as many rollups as alerts.
 type Rollup struct {
-	Key Key
+	// Hash is the fingerprint of Key.
+	Hash label.Fingerprint
 	// Sample is one of the folded alerts: its labels without the identity
 	// labels define the rollup, its texts speak for all.
 	Sample *alert.Alert
@@ -50,9 +53,15 @@ type Rollup struct {
 	Firing [5]uint32
 	// Onset is when the first of them began, since the rollup last was quiet.
 	Onset alert.Time
-	// EndedAt is when the last one ended; 0 while any fires.
-	EndedAt alert.Time
-	// Was is Firing as the previous call of Changed showed it.
+}
+
+// Key is the rollup's name.
+func (r *Rollup) Key() Key { return Key{r.Sample.Tenant, r.Hash} }
+
+// Change is a rollup as it stands, and how many of its alerts fired, by
+// priority, when it was looked at before.
+type Change struct {
+	Rollup
 	Was [5]uint32
 }
 
@@ -81,13 +90,16 @@ func (r *Rollup) Definition() label.Set { return r.Sample.Labels.Without(IsIdent
 // Fold keeps the rollups of one writer, alert by alert. It isn't safe for
 // concurrent use.
 type Fold struct {
-	rollups map[Key]*Rollup
-	changed map[Key]bool
+	rollups map[uint64]*Rollup // by mixed tenant and hash
+	changed map[uint64][5]uint32
 }
+
+// mix makes one number of tenant and hash. A collision would take 2^32 rollups.
+func (k Key) mix() uint64 { return uint64(k.Hash) ^ label.HashPair(k.Tenant, "") }
 
 // NewFold returns an empty fold.
 func NewFold() *Fold {
-	return &Fold{rollups: map[Key]*Rollup{}, changed: map[Key]bool{}}
+	return &Fold{rollups: map[uint64]*Rollup{}, changed: map[uint64][5]uint32{}}
 }
 
 // Replace takes note that an alert's state before (nil: unknown) is now after
@@ -101,13 +113,19 @@ func (f *Fold) Replace(before, after *alert.Alert, wasFiring, fires bool) {
 		a = before
 	}
 	key := KeyOf(a)
-	r := f.rollups[key]
+	id := key.mix()
+	r := f.rollups[id]
 	if r == nil {
 		if !fires {
 			return // the end of something that never counted
 		}
-		r = &Rollup{Key: key, Sample: a}
-		f.rollups[key] = r
+		r = &Rollup{Hash: key.Hash, Sample: a}
+		f.rollups[id] = r
+	}
+	if wasFiring != fires || fires && before != nil && before.Priority != after.Priority {
+		if _, noted := f.changed[id]; !noted {
+			f.changed[id] = r.Firing
+		}
 	}
 	if before != nil && wasFiring {
 		r.drop(before.Priority)
@@ -117,15 +135,8 @@ func (f *Fold) Replace(before, after *alert.Alert, wasFiring, fires bool) {
 			r.Onset = after.StartsAt
 		}
 		r.Onset = min(r.Onset, after.StartsAt)
-		r.EndedAt = 0
 		r.Firing[min(after.Priority, alert.P4)]++
 		r.Sample = sample(r.Sample, after)
-	}
-	if r.Active() == 0 {
-		r.EndedAt = a.EndsAt
-	}
-	if wasFiring != fires || fires && before != nil && before.Priority != after.Priority {
-		f.changed[key] = true
 	}
 }
 
@@ -147,30 +158,28 @@ func sample(old, now *alert.Alert) *alert.Alert {
 // Changed returns copies of the rollups that began, ended or changed in count
 // or priority since the last call, ordered by key, and forgets those that
 // ended.
-func (f *Fold) Changed() []Rollup {
+func (f *Fold) Changed() []Change {
 	if len(f.changed) == 0 {
 		return nil
 	}
-	out := make([]Rollup, 0, len(f.changed))
-	for key := range f.changed {
-		r := f.rollups[key]
-		if r == nil {
-			continue
-		}
-		out = append(out, *r)
-		r.Was = r.Firing
+	out := make([]Change, 0, len(f.changed))
+	for id, was := range f.changed {
+		r := f.rollups[id]
+		out = append(out, Change{*r, was})
 		if r.Active() == 0 {
-			delete(f.rollups, key)
+			delete(f.rollups, id)
 		}
 	}
-	clear(f.changed)
-	slices.SortFunc(out, func(a, b Rollup) int { return compareKeys(a.Key, b.Key) })
+	f.changed = map[uint64][5]uint32{} // a storm's map is not kept
+	slices.SortFunc(out, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Sample.Tenant, b.Sample.Tenant))
+	})
 	return out
 }
 
 // Get returns a copy of one rollup.
 func (f *Fold) Get(key Key) (Rollup, bool) {
-	r := f.rollups[key]
+	r := f.rollups[key.mix()]
 	if r == nil {
 		return Rollup{}, false
 	}
@@ -179,18 +188,3 @@ func (f *Fold) Get(key Key) (Rollup, bool) {
 
 // Len counts the rollups.
 func (f *Fold) Len() int { return len(f.rollups) }
-
-func compareKeys(a, b Key) int {
-	switch {
-	case a.Tenant != b.Tenant:
-		if a.Tenant < b.Tenant {
-			return -1
-		}
-		return 1
-	case a.Hash < b.Hash:
-		return -1
-	case a.Hash > b.Hash:
-		return 1
-	}
-	return 0
-}

@@ -42,7 +42,7 @@ func TestAgreesWithRecount(t *testing.T) {
 		look := func() {
 			for _, r := range f.Changed() {
 				for p := range r.Firing {
-					summed[r.Key] += int(r.Firing[p]) - int(r.Was[p])
+					summed[r.Key()] += int(r.Firing[p]) - int(r.Was[p])
 				}
 			}
 		}

@@ -22,6 +22,7 @@ type Loss struct {
 	Reason   string
 }
 
+// String names file, place and reason.
 func (l Loss) String() string {
 	return fmt.Sprintf("%s: positions %d to %d: %s", l.File, l.From, l.To, l.Reason)
 }

@@ -32,7 +32,6 @@ type Job struct {
 	Integration string // key of the sender, "receiver/kind/index"
 	Message     *Message
 	Deadline    time.Time // no attempt begins after it
-	Retried     func(attempt int, err error)
 	Done        func(Outcome)
 }
 
@@ -228,9 +227,6 @@ func (d *Dispatcher) deliver(s Sender, j Job) Outcome {
 		pause := wait.NextBackOff()
 		if !retry || ctx.Err() != nil || out.At.Add(pause).After(j.Deadline) {
 			break
-		}
-		if j.Retried != nil {
-			j.Retried(out.Attempts, err)
 		}
 		timer := time.NewTimer(pause)
 		select {

@@ -71,7 +71,10 @@ Ask it what fires:            fenghuo alerts`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	})
-	root.AddCommand(newVersionCommand())
+	root.AddCommand(
+		newAgentCommand(), newAlertsCommand(), newIncidentsCommand(), newSilencesCommand(), newQueryCommand(), newStatusCommand(),
+		newRulesCommand(), newDecodeCommand(), newConfigCommand(), newVersionCommand(),
+	)
 	return root
 }
 

@@ -29,8 +29,10 @@ var (
 
 	timeSeconds = metric.New("node_time_seconds", "System time in seconds since epoch (1970).", metric.Gauge)
 	timeZone    = metric.New("node_time_zone_offset_seconds", "System time zone offset in seconds.", metric.Gauge, "time_zone")
-	BootTime    = metric.New("node_boot_time_seconds", "Node boot time, in unixtime.", metric.Gauge)
-	UnameInfo   = metric.New("node_uname_info", "Labeled system information as provided by the uname system call.", metric.Gauge, "sysname", "release", "version", "machine", "nodename", "domainname")
+	// BootTime is when the machine started.
+	BootTime = metric.New("node_boot_time_seconds", "Node boot time, in unixtime.", metric.Gauge)
+	// UnameInfo is what uname says.
+	UnameInfo = metric.New("node_uname_info", "Labeled system information as provided by the uname system call.", metric.Gauge, "sysname", "release", "version", "machine", "nodename", "domainname")
 )
 
 // cpuTimes reports the seconds of each CPU. Kernels let some of them step back a little; that would look like a restart

@@ -207,9 +207,9 @@ func encode(a *alert.Alert, log trail.Log) store.Doc {
 	data = binary.AppendUvarint(data, uint64(len(why)))
 	data = append(data, why...)
 	data, _ = a.AppendBinary(data)
-	doc := store.Doc{ID: a.ID(), Start: int64(a.StartsAt) / int64(time.Millisecond), Data: data, Tokens: tokensOf(a)}
+	doc := store.Doc{ID: a.ID(), Start: millis(a.Onset), Data: data, Tokens: tokensOf(a)}
 	if !a.Fires() {
-		doc.End = int64(a.EndsAt) / int64(time.Millisecond)
+		doc.End = millis(a.EndsAt)
 	}
 	return doc
 }
