@@ -87,16 +87,6 @@ func explain(err error) error {
 	return err
 }
 
-// usage makes mistakes in arguments usage errors.
-func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return fmt.Errorf("%w: %w", errUsage, err)
-		}
-		return nil
-	}
-}
-
 // noArgs refuses arguments, and knows mistyped subcommands.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -148,7 +148,7 @@ func newAlertsShowCommand(ask *asking) *cobra.Command {
 		Short: "Show an alert and every decision about it",
 		Long: `Show an alert and its why-trail: every decision about it, in order, with the
 reason. ID is the ID of an episode, or a fingerprint (then the newest episode).`,
-		Args: usage(cobra.ExactArgs(1)),
+		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: ask.run(func(ctx context.Context, c *client.Client, args []string, out io.Writer) error {
 			x, err := c.Alert(ctx, args[0])
 			if err != nil {

@@ -73,7 +73,7 @@ func newIncidentsShowCommand(ask *asking) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
 		Short: "Show an incident, what it consists of and on what evidence",
-		Args:  usage(cobra.ExactArgs(1)),
+		Args:  usageArgs(cobra.ExactArgs(1)),
 		RunE: ask.run(func(ctx context.Context, c *client.Client, args []string, out io.Writer) error {
 			x, err := c.Incident(ctx, args[0])
 			if err != nil {

@@ -25,7 +25,7 @@ func newQueryCommand() *cobra.Command {
 		Example: `  fenghuo query 'node_load1'
   fenghuo query '100 * (1 - node_filesystem_avail_bytes / node_filesystem_size_bytes)' --time 1h
   fenghuo query 'rate(node_cpu_seconds_total{mode="user"}[5m])' --start 6h --step 5m -o json`,
-		Args: usage(cobra.ExactArgs(1)),
+		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 	ask.addFlags(cmd)
 	flags := cmd.Flags()

@@ -76,7 +76,7 @@ func newSilencesAddCommand(ask *asking) *cobra.Command {
 		Short: "Silence the alerts that match all matchers",
 		Long: `Silence the alerts that match all matchers, and say how many that are now.
 With --preview nothing is changed; the alerts are listed.`,
-		Args: usage(cobra.MinimumNArgs(1)),
+		Args: usageArgs(cobra.MinimumNArgs(1)),
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&s.Duration, "duration", "d", "1h", "how long, as 90m, 2h30m, 3d")
@@ -149,7 +149,7 @@ func newSilencesExpireCommand(ask *asking) *cobra.Command {
 	return &cobra.Command{
 		Use:   "expire ID...",
 		Short: "End silences now",
-		Args:  usage(cobra.MinimumNArgs(1)),
+		Args:  usageArgs(cobra.MinimumNArgs(1)),
 		RunE: ask.run(func(ctx context.Context, c *client.Client, args []string, out io.Writer) error {
 			for _, id := range args {
 				if err := c.ExpireSilence(ctx, id); err != nil {
