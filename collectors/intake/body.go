@@ -79,8 +79,7 @@ func readBody(ctx context.Context, r *http.Request, limit int64, s *slot) ([]byt
 	}
 	var buf bytes.Buffer
 	if err := fill(ctx, &buf, r.Body, limit, s); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, fmt.Errorf("%w: at most %d bytes", errBodyTooLarge, tooLarge.Limit)
 		}
 		return nil, err

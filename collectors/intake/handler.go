@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -275,10 +276,8 @@ func methods(w http.ResponseWriter, r *http.Request, src Source) error {
 	if len(allowed) == 0 {
 		allowed = []string{http.MethodPost}
 	}
-	for _, m := range allowed {
-		if r.Method == m {
-			return nil
-		}
+	if slices.Contains(allowed, r.Method) {
+		return nil
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
 	return fmt.Errorf("%w: %s; %s is", errMethod, r.Method, strings.Join(allowed, ", "))

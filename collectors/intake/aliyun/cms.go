@@ -19,6 +19,7 @@ import (
 const (
 	maxFields     = 100
 	maxDimensions = 30
+	maxDimBytes   = 16 << 10
 )
 
 // CMS reads a callback of Cloud Monitor's threshold rules. The form may come
@@ -27,6 +28,9 @@ func CMS(r intake.Request) (intake.Result, error) {
 	f, err := form(r.Body)
 	if err != nil {
 		return intake.Result{}, err
+	}
+	if n := len(f["dimensions"]); n > maxDimBytes {
+		return intake.Result{}, fmt.Errorf("dimensions: %w: %d bytes, at most %d", document.ErrLimit, n, maxDimBytes)
 	}
 	state := strings.ToUpper(f.get("alertState"))
 	switch state {
@@ -47,7 +51,7 @@ func CMS(r intake.Request) (intake.Result, error) {
 	if d.Extra.Name == "" {
 		return intake.Result{}, fmt.Errorf("alertName: %w: missing", intake.ErrContent)
 	}
-	d.Priority = draft.Priority(levelPriority(d.Extra.SeverityRaw))
+	d.Priority = new(levelPriority(d.Extra.SeverityRaw))
 	at := draft.TimeOr(f.get("timestamp"), r.Location())
 	if at.IsZero() {
 		at = r.ReceivedAt
@@ -201,7 +205,9 @@ func pairs(text string) []string {
 			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
 		})
 		if n > 0 && rest[n] == '=' {
-			out = append(out, text[start:i])
+			if out = append(out, text[start:i]); len(out) > maxFields {
+				return out // too many; the caller says so
+			}
 			start = i + 1
 		}
 	}
@@ -252,7 +258,7 @@ func dimensions(text string) []label.Pair {
 // only a part with an equals sign begins a new entry.
 func mapParts(text string) []string {
 	var out []string
-	for _, part := range strings.Split(text, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		if len(out) > 0 && !strings.Contains(part, "=") {
 			out[len(out)-1] += "," + part
 			continue

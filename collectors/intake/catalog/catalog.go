@@ -11,7 +11,6 @@ import (
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake"
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake/aliyun"
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake/cloudevents"
-	"github.com/fenghuo-mesh/fenghuo/collectors/intake/draft"
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake/elastic"
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake/grafana"
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake/pagerduty"
@@ -43,7 +42,7 @@ func Sources() []intake.Source {
 			Name: "prometheus_v2", Decoder: prometheus.Answer{DecodeFunc: prometheus.V2}, Tails: []string{"/api/v2/alerts"},
 			Probes: map[string]string{"/api/v2/status": prometheus.Status},
 		},
-		{Name: "syslog_rfc5424", Decoder: intake.DecodeFunc(syslog.Decode5424), Expiry: logQuiet, Lowest: draft.Priority(alert.P3)},
+		{Name: "syslog_rfc5424", Decoder: intake.DecodeFunc(syslog.Decode5424), Expiry: logQuiet, Lowest: new(alert.P3)},
 		{Name: "zabbix", Decoder: intake.DecodeFunc(zabbix.Decode), Hold: true},
 		{Name: "zabbix_sender", Decoder: zabbix.Sender{}, Hold: true},
 	}

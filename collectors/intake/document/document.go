@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,12 +55,16 @@ type Limits struct {
 	// Values is how many values a body may hold; each costs about 100 bytes of
 	// memory beside its text. Default 400,000.
 	Values int
+	// Members is how many members one object may have: looking one up takes as
+	// long. Default 2,048.
+	Members int
 }
 
 // The default limits.
 const (
-	DefaultDepth  = 32
-	DefaultValues = 400_000
+	DefaultDepth   = 32
+	DefaultValues  = 400_000
+	DefaultMembers = 2048
 )
 
 // Value is a JSON value and its place in the document. Values are never nil:
@@ -84,6 +89,9 @@ func Parse(body []byte, lim Limits) (*Value, error) {
 	}
 	if lim.Values <= 0 {
 		lim.Values = DefaultValues
+	}
+	if lim.Members <= 0 {
+		lim.Members = DefaultMembers
 	}
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	if len(bytes.TrimSpace(body)) == 0 {
@@ -143,6 +151,9 @@ func (p *parser) document() (*Value, error) {
 		} else {
 			if p.count >= p.lim.Values {
 				return nil, fmt.Errorf("%s: %w: more than %d values", open.Path(), ErrLimit, p.lim.Values)
+			}
+			if named && int(open.size) >= p.lim.Members {
+				return nil, fmt.Errorf("%s: %w: more than %d members", open.Path(), ErrLimit, p.lim.Members)
 			}
 			v := p.make()
 			v.name = name
@@ -286,10 +297,13 @@ func (v *Value) First(names ...string) *Value {
 }
 
 // At returns an element of an array, or a Missing value. A negative index
-// counts from the end.
+// counts from the end. It takes as long as the index is large.
 func (v *Value) At(i int) *Value {
 	if i < 0 {
 		i += v.Len()
+	}
+	if v.kind == Array && i == v.Len()-1 && v.last != nil {
+		return v.last
 	}
 	if v.kind == Array && i >= 0 {
 		for j, c := range v.Items() {
@@ -370,8 +384,8 @@ func (v *Value) Path() string {
 		length += len(step)
 	}
 	var b strings.Builder
-	for i := len(steps) - 1; i >= 0; i-- {
-		b.WriteString(steps[i])
+	for _, step := range slices.Backward(steps) {
+		b.WriteString(step)
 	}
 	return b.String()
 }

@@ -40,9 +40,10 @@ func TestRefusals(t *testing.T) {
 		{`{"a":tru}`, "a: malformed JSON: invalid character"},
 		{`[1,2,3,4,5,6,7,8]`, "body: over the limit: more than 8 values"},
 		{`[[[[1]]]]`, "[0][0][0]: over the limit: nested deeper than 3"},
+		{`{"o":{"a":1,"b":2,"c":3,"d":4,"e":5}}`, "o: over the limit: more than 4 members"},
 		{`{"a":NaN}`, "a: malformed JSON"},
 	} {
-		_, err := Parse([]byte(tc.body), Limits{Depth: 3, Values: 8})
+		_, err := Parse([]byte(tc.body), Limits{Depth: 3, Values: 8, Members: 4})
 		require.ErrorContains(t, err, tc.want, tc.body)
 	}
 	_, err := Parse([]byte(strings.Repeat("[", 1<<20)), Limits{})

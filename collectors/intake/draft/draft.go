@@ -196,6 +196,3 @@ func First(values ...string) string {
 	}
 	return ""
 }
-
-// Priority makes the pointer that Draft.Priority wants.
-func Priority(p alert.Priority) *alert.Priority { return &p }

@@ -41,7 +41,7 @@ func ElastAlert(r intake.Request) (intake.Result, error) {
 		ExternalURL: find(doc, "kibana_discover_url", "kibana_link", "opensearch_discover_url", "kibana_url", "url"),
 	}}
 	if raw := d.Extra.SeverityRaw; len(raw) == 1 && raw[0] >= '0' && raw[0] <= '9' {
-		d.Priority = draft.Priority(alert.Priority(min(raw[0]-'0', 4)))
+		d.Priority = new(alert.Priority(min(raw[0]-'0', 4)))
 	}
 	if d.Extra.ErrorCode == "" {
 		d.Extra.ErrorCode = draft.Code(d.Extra.Summary)

@@ -8,8 +8,11 @@ import (
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake/document"
 )
 
-// maxSteps is how many steps a path may have.
-const maxSteps = 16
+// Bounds of a path.
+const (
+	maxSteps = 16
+	maxIndex = 1000
+)
 
 // path leads to a value: from the alert's object, or from the body.
 type path struct {
@@ -95,8 +98,8 @@ func parseStep(rest string) (step, string, error) {
 		return step{kind: every}, after, nil
 	}
 	n, err := strconv.Atoi(number)
-	if err != nil || n > 1<<20 || n < -1<<20 {
-		return step{}, "", fmt.Errorf("[%.16s] is neither a number, a quoted name nor *", number)
+	if err != nil || n > maxIndex || n < -1 {
+		return step{}, "", fmt.Errorf("[%.16s] is neither 0 to %d, -1 for the last, a quoted name nor *", number, maxIndex)
 	}
 	return step{kind: element, index: n}, after, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func compare(t *testing.T, want, got map[string]any, loose []string) {
 			require.Equal(t, instant(t, w), instant(t, g), k)
 		case k == "dedupe_key" && w == nil:
 			require.NotEmpty(t, g, k)
-		case contains(loose, k):
+		case slices.Contains(loose, k):
 			require.NotEmpty(t, g, k)
 		default:
 			require.Equal(t, w, g, k)
@@ -117,15 +118,6 @@ func instant(t *testing.T, v any) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, v.(string))
 	require.NoError(t, err)
 	return at.UTC().Truncate(time.Millisecond)
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
 
 // TestBeginsAndEndsMeet makes sure that the recorded begin and end of one

@@ -125,12 +125,12 @@ func severity(d *draft.Draft, number int, o own) {
 	if word := o.get("severity"); word != "" {
 		d.Extra.SeverityRaw = word
 		if len(word) != 1 || word[0] < '0' || word[0] > '0'+maxSeverity {
-			d.Priority = draft.Priority(alert.PriorityOf(word))
+			d.Priority = new(alert.PriorityOf(word))
 			return
 		}
 		number = int(word[0] - '0')
 	}
-	d.Priority = draft.Priority([...]alert.Priority{
+	d.Priority = new([...]alert.Priority{
 		alert.P0, alert.P0, alert.P1, alert.P2, alert.P3, alert.P4, alert.P4, alert.P4,
 	}[number])
 }

@@ -106,17 +106,22 @@ func split(body []byte) ([]string, error) {
 		}
 	}
 	var out []string
+	start, at := -1, 0 // of the message being gathered; of the line
 	for line := range bytes.Lines(body) {
-		if !begins(line) && len(out) > 0 {
-			out[len(out)-1] += string(line)
-			continue
+		switch {
+		case start < 0 && len(bytes.TrimSpace(line)) == 0:
+		case start < 0:
+			start = at
+		case begins(line):
+			if out = append(out, string(body[start:at])); len(out) > maxMessages {
+				return out, nil
+			}
+			start = at
 		}
-		if len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		if out = append(out, string(line)); len(out) > maxMessages {
-			break
-		}
+		at += len(line)
+	}
+	if start >= 0 {
+		out = append(out, string(body[start:]))
 	}
 	return out, nil
 }

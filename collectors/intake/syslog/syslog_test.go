@@ -30,6 +30,17 @@ func TestFrame(t *testing.T) {
 	}
 }
 
+// TestSplitIsLinear would take hours if lines were gathered one by one.
+func TestSplitIsLinear(t *testing.T) {
+	body := append([]byte("<1>1 x\n"), bytes.Repeat([]byte("y\n"), 2<<20)...)
+	got, err := split(body)
+	require.NoError(t, err)
+	require.Equal(t, []string{string(body)}, got)
+	got, err = split([]byte("\n\nfirst\n<1>a\n<x>\n\n<2>b"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"first\n", "<1>a\n<x>\n\n", "<2>b"}, got)
+}
+
 // TestQuotedIsUndone writes values as the RFC says and reads them back.
 func TestQuotedIsUndone(t *testing.T) {
 	for _, value := range []string{"", `a"b`, `\`, `]`, `\"`, "plain", `c:\dir`, "汉字"} {

@@ -49,7 +49,7 @@ func read(doc *document.Value) (fields, error) {
 	}
 	f := make(fields, doc.Len())
 	for name, v := range doc.Members() {
-		text := v.Scalar()
+		var text string
 		if v.Kind() == document.Array && (fold(name) == "eventtags" || fold(name) == "tags") {
 			text = tagsOf(v) // a script that parsed {EVENT.TAGSJSON} itself
 		} else {
@@ -132,8 +132,16 @@ func (e *event) control() *intake.Control {
 func verb(actions string) string {
 	a := strings.ToLower(actions)
 	for _, v := range []struct{ has, verb string }{
-		{"unacknowledged", "unacknowledge"}, {"acknowledged", "acknowledge"}, {"unsuppressed", "unsuppress"}, {"suppressed", "suppress"},
-		{"closed", "close"}, {"severity", "severity"}, {"cause", "rank"}, {"symptom", "rank"}, {"commented", "comment"}, {"message", "comment"},
+		{"unacknowledged", "unacknowledge"},
+		{"acknowledged", "acknowledge"},
+		{"unsuppressed", "unsuppress"},
+		{"suppressed", "suppress"},
+		{"closed", "close"},
+		{"severity", "severity"},
+		{"cause", "rank"},
+		{"symptom", "rank"},
+		{"commented", "comment"},
+		{"message", "comment"},
 	} {
 		if strings.Contains(a, v.has) {
 			return v.verb
@@ -249,15 +257,15 @@ func (e *event) link() string {
 // language: 5 disaster to 0 not classified.
 func priority(number, word string) *alert.Priority {
 	if len(number) == 1 && number[0] >= '0' && number[0] <= '5' {
-		return draft.Priority([...]alert.Priority{alert.P4, alert.P4, alert.P3, alert.P2, alert.P1, alert.P0}[number[0]-'0'])
+		return new([...]alert.Priority{alert.P4, alert.P4, alert.P3, alert.P2, alert.P1, alert.P0}[number[0]-'0'])
 	}
 	if w := strings.ToLower(word); w == "未分类" || w == "not classified" {
-		return draft.Priority(alert.P4)
+		return new(alert.P4)
 	}
 	if len(word) == 1 && word[0] >= '0' && word[0] <= '5' {
 		return priority(word, "")
 	}
-	return draft.Priority(alert.PriorityOf(word))
+	return new(alert.PriorityOf(word))
 }
 
 type tag struct{ name, value string }
@@ -280,7 +288,7 @@ func tags(text string) []tag {
 		}
 		return out
 	}
-	for _, part := range strings.Split(text, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), ":")
 		if name = strings.TrimSpace(name); name != "" && len(out) < maxTags && !strings.ContainsAny(name, "[]{}\"") {
 			out = append(out, tag{name, draft.First(strings.TrimSpace(value), "true")})
