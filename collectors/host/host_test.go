@@ -53,12 +53,6 @@ func (m *memory) last() map[string]float64 {
 	return out
 }
 
-func (m *memory) count() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.batches)
-}
-
 var testGauge = metric.New("node_test", "A test.", metric.Gauge, "part")
 
 // fake is a collector that does as it is told.

@@ -10,7 +10,7 @@ func Collectors(o portable.Options) []metric.Collector {
 	t := &tree{proc: o.ProcFS, sys: o.SysFS, root: o.RootFS}
 	return []metric.Collector{
 		portable.CPU(o, portable.Modes()),
-		portable.Load(o),
+		metric.Func("loadavg", t.loadavg),
 		portable.Clock(o, t.clockSources),
 		newFilesystem(o),
 		metric.Func("meminfo", newMeminfo(t).collect),

@@ -69,7 +69,7 @@ func parseMdstat(text string) []mdArray {
 			a.blocks, _ = strconv.Atoi(m[1]) // digits by the pattern; too many of them give the largest number
 			a.synced = a.blocks
 		}
-		if m := mdRatio.FindStringSubmatch(line); m != nil {
+		if m := mdRatio.FindStringSubmatch(line); m != nil && a.state != "inactive" {
 			a.required, _ = strconv.Atoi(m[1])
 			a.active, _ = strconv.Atoi(m[2])
 		}
@@ -100,7 +100,7 @@ func mdHead(name, rest string) mdArray {
 			a.failed++
 		case strings.HasSuffix(w, "(S)"):
 			a.spare++
-		default:
+		case a.state == "active": // an array that doesn't run has no active disks and requires none
 			a.active++
 		}
 	}

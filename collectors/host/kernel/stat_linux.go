@@ -47,6 +47,26 @@ func (s *stat) collect(_ context.Context, b *metric.Batch) error {
 	return nil
 }
 
+// loadavg reads the file itself: gopsutil panics where it is not as expected.
+func (t *tree) loadavg(_ context.Context, b *metric.Batch) error {
+	text, err := t.readProc("loadavg")
+	if err != nil {
+		return err
+	}
+	var w [3]string
+	if fields(strings.TrimSpace(text), w[:]) < 3 {
+		return fmt.Errorf("loadavg: unexpected content %q", metric.Clip(text))
+	}
+	var v [3]float64
+	for i := range w {
+		if v[i], err = strconv.ParseFloat(w[i], 64); err != nil {
+			return fmt.Errorf("loadavg: %w", err)
+		}
+	}
+	portable.AddLoad(b, v[0], v[1], v[2])
+	return nil
+}
+
 var (
 	procState   = metric.New("node_processes_state", "Number of processes in each state.", metric.Gauge, "state")
 	procPids    = metric.New("node_processes_pids", "Number of PIDs", metric.Gauge)

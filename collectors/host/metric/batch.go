@@ -105,14 +105,14 @@ func (b *Batch) Add(m *Metric, v float64, values ...string) {
 	}
 	e, ok := b.series[string(b.key)]
 	switch {
-	case !ok && len(b.points) >= b.max:
+	case ok && e.Seen == b.run:
+		return
+	case len(b.points) >= b.max:
 		b.dropped++
 		return
 	case !ok:
 		e = &Series{Metric: m, Labels: b.labels(m, values)}
 		b.series[string(b.key)] = e
-	case e.Seen == b.run:
-		return
 	}
 	e.Seen = b.run
 	b.points = append(b.points, Point{e, v})

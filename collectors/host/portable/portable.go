@@ -29,10 +29,11 @@ var (
 
 	timeSeconds = metric.New("node_time_seconds", "System time in seconds since epoch (1970).", metric.Gauge)
 	timeZone    = metric.New("node_time_zone_offset_seconds", "System time zone offset in seconds.", metric.Gauge, "time_zone")
-	// BootTime is when the machine started.
+	// BootTime is when the machine started; each system has its own way to know.
 	BootTime = metric.New("node_boot_time_seconds", "Node boot time, in unixtime.", metric.Gauge)
-	// UnameInfo is what uname says.
-	UnameInfo = metric.New("node_uname_info", "Labeled system information as provided by the uname system call.", metric.Gauge, "sysname", "release", "version", "machine", "nodename", "domainname")
+	// UnameInfo has the labels of uname(2).
+	UnameInfo = metric.New("node_uname_info", "Labeled system information as provided by the uname system call.", metric.Gauge,
+		"sysname", "release", "version", "machine", "nodename", "domainname")
 )
 
 // cpuTimes reports the seconds of each CPU. Kernels let some of them step back a little; that would look like a restart
@@ -124,11 +125,16 @@ func Load(o Options) metric.Collector {
 		if err != nil {
 			return fmt.Errorf("read load: %w", err)
 		}
-		b.Add(load1, avg.Load1)
-		b.Add(load5, avg.Load5)
-		b.Add(load15, avg.Load15)
+		AddLoad(b, avg.Load1, avg.Load5, avg.Load15)
 		return nil
 	})
+}
+
+// AddLoad reports the load averages of 1, 5 and 15 minutes.
+func AddLoad(b *metric.Batch, one, five, fifteen float64) {
+	b.Add(load1, one)
+	b.Add(load5, five)
+	b.Add(load15, fifteen)
 }
 
 // Clock reports the time; more adds what only some systems have.
