@@ -98,7 +98,7 @@ func (n *Node) buildHandler() error {
 			{Pattern: "POST /v2/enqueue", Handler: n.doors.handler},
 		},
 		Lifecycle: n, Metrics: promhttp.HandlerFor(prometheus.Gatherers{n.o.Registry, n.samples}, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: n.o.Registry}),
-		Profiling: true, PerClient: c.HTTP.IntakeRate, Burst: c.HTTP.IntakeBurst, MaxReads: c.HTTP.MaxRequests,
+		Profiling: true, PerClient: c.HTTP.ClientRate, Burst: c.HTTP.ClientBurst, MaxReads: c.HTTP.MaxRequests,
 		Now: n.o.Now, Logger: n.o.Logger, Registerer: n.o.Registry,
 	})
 	if err != nil {

@@ -70,10 +70,10 @@ type HTTP struct {
 	Listen string `yaml:"listen"`
 	// How many requests may be served at once; more are answered 503. 1 to 100000.
 	MaxRequests int `yaml:"max_requests"`
-	// How many intake requests a second one client address may send; more are answered 429. 0: no limit.
-	IntakeRate float64 `yaml:"intake_rate"`
-	// How many intake requests one client address may send at once, above the rate. 1 to 1000000.
-	IntakeBurst int `yaml:"intake_burst"`
+	// How many requests a second one client address may send; more are answered 429. 0: no limit.
+	ClientRate float64 `yaml:"client_rate"`
+	// How many requests one client address may send at once, above the rate. 1 to 1000000.
+	ClientBurst int `yaml:"client_burst"`
 	// How long a client may take to send a request's headers and body. 1s to 10m.
 	ReadTimeout Duration `yaml:"read_timeout"`
 }

@@ -29,7 +29,7 @@ func TestParseReadsEverySetting(t *testing.T) {
 
 	require.Equal(t, Node{Name: "web-01", Datacenter: "sh1", DataDir: "/data/fenghuo", Tenant: "pay"}, c.Node)
 	require.Equal(t, HTTP{
-		Listen: "127.0.0.1:8080", MaxRequests: 64, IntakeRate: 12.5, IntakeBurst: 50, ReadTimeout: Duration(10 * time.Second),
+		Listen: "127.0.0.1:8080", MaxRequests: 64, ClientRate: 12.5, ClientBurst: 50, ReadTimeout: Duration(10 * time.Second),
 	}, c.HTTP)
 	require.Equal(t, map[string]bool{"systemd": false, "processes": true}, c.Host.Collectors)
 	require.Equal(t, Series{Retention: Duration(15 * day), MaxBytes: 2 << 30, MaxSeries: 1000}, c.Series)

@@ -22,8 +22,8 @@ func Default() *Config {
 		HTTP: HTTP{
 			Listen:      "127.0.0.1:" + DefaultHTTPPort,
 			MaxRequests: 512,
-			IntakeRate:  0,
-			IntakeBurst: 1000,
+			ClientRate:  0,
+			ClientBurst: 1000,
 			ReadTimeout: Duration(30 * time.Second),
 		},
 		Gossip: Gossip{Listen: "0.0.0.0:" + DefaultGossipPort},

@@ -21,6 +21,9 @@ var devAlertmanager []byte
 // devMark is the first line of an example file nobody has claimed.
 const devMark = "# Made anew at each start of fenghuo agent --dev."
 
+// DevKey is the key of every sender of a development node.
+const DevKey = "dev"
+
 // Dev returns the profile of a development node: everything on loopback, data
 // in the given directory, short intervals, and the example files that WriteDev
 // puts there.
@@ -40,6 +43,15 @@ func Dev(dir string) *Config {
 	c.Journal.MaxBytes = 64 << 20
 	c.Journal.Keep = 8 << 20
 	c.Disk.MinFree = 64 << 20
+	// Every kind of sender may knock, on loopback: /v1/ingest/zabbix/dev and so
+	// on. A generic source needs a mapping first.
+	for _, t := range SourceTypes() {
+		if t != "generic" {
+			s := defaultSource()
+			s.Name, s.Type, s.Key = t, t, DevKey
+			c.Intake.Sources = append(c.Intake.Sources, s)
+		}
+	}
 	return c
 }
 

@@ -167,10 +167,10 @@ func (v *checker) ports() {
 	v.listen("gossip.listen", v.Gossip.Listen)
 	v.listen("quic.listen", v.QUIC.Listen)
 	v.count("http.max_requests", v.HTTP.MaxRequests, 1, 100_000)
-	if r := v.HTTP.IntakeRate; math.IsNaN(r) || r < 0 || r > 1e6 {
-		v.fail("http.intake_rate", "%v is not between 0 and 1000000", r)
+	if r := v.HTTP.ClientRate; math.IsNaN(r) || r < 0 || r > 1e6 {
+		v.fail("http.client_rate", "%v is not between 0 and 1000000", r)
 	}
-	v.count("http.intake_burst", v.HTTP.IntakeBurst, 1, 1_000_000)
+	v.count("http.client_burst", v.HTTP.ClientBurst, 1, 1_000_000)
 	v.duration("http.read_timeout", v.HTTP.ReadTimeout, time.Second, 10*time.Minute)
 
 	taken := map[string]string{}
