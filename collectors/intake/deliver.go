@@ -21,12 +21,21 @@ var errDecoder = errors.New("the decoder failed")
 // to the sink in one batch, and answers the last request in the source's own
 // form; ok false: nobody waits for an answer, or the source has no form.
 //
+// source is what the listener's protocol speaks. Where the integration's own
+// is another (a Zabbix server whose scripts use the sender protocol too), its
+// rules hold for that source all the same.
+//
 // err is why nothing could be taken: ErrBusy and ErrUnavailable mean that the
 // same requests may be delivered again later.
-func (h *Handler) Deliver(ctx context.Context, integration string, reqs []Request) (answer Response, ok bool, err error) {
+func (h *Handler) Deliver(ctx context.Context, integration, source string, reqs []Request) (answer Response, ok bool, err error) {
 	d := h.table.Load().byName[integration]
 	if d == nil {
 		return Response{}, false, fmt.Errorf("integration %q: %w", integration, ErrUnauthorized)
+	}
+	if d.Source != source {
+		if d, err = h.speaking(d, source); err != nil {
+			return Response{}, false, fmt.Errorf("integration %q: %w", integration, err)
+		}
 	}
 	for i := range reqs {
 		if reqs[i].Zone == nil {
@@ -38,6 +47,22 @@ func (h *Handler) Deliver(ctx context.Context, integration string, reqs []Reques
 		answer, ok = r.Reply(req, res, out)
 	}
 	return answer, ok, out.Err
+}
+
+// speaking is the door of the same integration for another source. Doors live
+// as long as their table, so each is made once.
+func (h *Handler) speaking(d *door, source string) (*door, error) {
+	if other, ok := d.others.Load(source); ok {
+		return other.(*door), nil
+	}
+	in := d.Integration
+	in.Source, in.Decoder, in.Ends = source, nil, false
+	other, err := h.build(in, nil)
+	if err != nil {
+		return nil, err
+	}
+	kept, _ := d.others.LoadOrStore(source, other)
+	return kept.(*door), nil
 }
 
 // Allows says whether an integration may be used from a peer's address, without

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -77,7 +78,8 @@ type HMAC struct {
 	MaxAge time.Duration
 }
 
-// door is an integration in force. It is never changed.
+// door is an integration in force. It is never changed, but for what it keeps
+// of others.
 type door struct {
 	Integration
 	source  Source
@@ -89,6 +91,7 @@ type door struct {
 	lowest  *alert.Priority
 	limiter *rate.Limiter // nil: no limit
 	seen    *recent
+	others  sync.Map // source -> *door, for listeners that speak another
 }
 
 // maxIntegrations bounds the table of integrations.

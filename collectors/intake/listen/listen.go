@@ -25,8 +25,9 @@ import (
 
 // Deliverer takes messages; *intake.Handler is one.
 type Deliverer interface {
-	// Deliver takes messages for an integration and may answer the last one.
-	Deliver(ctx context.Context, integration string, reqs []intake.Request) (intake.Response, bool, error)
+	// Deliver takes messages of a source for an integration and may answer the
+	// last one.
+	Deliver(ctx context.Context, integration, source string, reqs []intake.Request) (intake.Response, bool, error)
 	// Allows says whether a peer may send at all.
 	Allows(integration, peer string) bool
 }
@@ -208,7 +209,7 @@ func (l *Listener) deliver(ctx context.Context, batch []intake.Request, patience
 	began, wait := l.o.Now(), firstRetry
 	for {
 		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)
-		resp, ok, err := l.o.Deliverer.Deliver(one, l.o.Integration, batch)
+		resp, ok, err := l.o.Deliverer.Deliver(one, l.o.Integration, l.o.Protocol.Source, batch)
 		cancel()
 		if !errors.Is(err, intake.ErrBusy) && !errors.Is(err, intake.ErrUnavailable) {
 			return resp, ok // other refusals are counted where they are made

@@ -270,7 +270,8 @@ func exchange(t *testing.T, addr string, frame []byte) string {
 
 func TestZabbixSender(t *testing.T) {
 	s := &sink{}
-	addr, _, stop := start(t, "zabbix_sender", s, nil)
+	// The integration is the one of the server's webhooks.
+	addr, _, stop := start(t, "zabbix_sender", s, func(_ *listen.Options, in *intake.Integration) { in.Source = "zabbix" })
 	frame, err := os.ReadFile("../zabbix/testdata/zabbix_sender/two_values.raw")
 	require.NoError(t, err)
 	require.Regexp(t, `^{"info":"processed: 2; failed: 0; total: 2; seconds spent: \d+\.\d{6}","response":"success"}$`, exchange(t, addr, frame))
