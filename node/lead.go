@@ -241,7 +241,7 @@ func (l *lead) send(n *notice.Notice, now alert.Time) {
 	id := n.ID
 	m := &notify.Message{
 		ID: id, Receiver: n.Receiver, GroupKey: n.GroupKey, Reason: string(n.Reason),
-		GroupLabels: n.GroupLabels, RouteLabels: n.RouteLabels, Alerts: n.Alerts, At: now, ExternalURL: l.o.ExternalURL(),
+		GroupLabels: n.GroupLabels, RouteLabels: n.RouteLabels, Alerts: notify.Explained(n.Alerts), At: now, ExternalURL: l.o.ExternalURL(),
 	}
 	l.o.Dispatcher.Submit(notify.Job{
 		Integration: n.Integration, Message: m, Deadline: n.Deadline.Std(),

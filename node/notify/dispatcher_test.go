@@ -158,3 +158,15 @@ func TestBodyIsAlertmanagersVersion4(t *testing.T) {
 	require.Contains(t, cut, `"truncatedAlerts":1`)
 	require.Contains(t, cut, `"status":"resolved","alerts":`, "the status is that of the alerts shown, as upstream")
 }
+
+func TestExplained(t *testing.T) {
+	plain := message().Alerts[0]
+	foreign := &alert.Alert{
+		Labels: label.FromStrings("alertname", "A", "severity", "High"), Annotations: label.FromStrings("description", "mine"),
+		Extra: &alert.Extra{Summary: "disk full", Description: "theirs", SeverityRaw: "High", ExternalURL: "http://z/1"},
+	}
+	got := notify.Explained([]*alert.Alert{plain, foreign})
+	require.Same(t, plain, got[0])
+	require.Equal(t, map[string]string{"summary": "disk full", "description": "mine", "external_url": "http://z/1"}, got[1].Annotations.Map())
+	require.Equal(t, label.FromStrings("description", "mine"), foreign.Annotations, "the alert itself was changed")
+}

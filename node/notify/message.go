@@ -26,6 +26,46 @@ type Message struct {
 	ExternalURL string
 }
 
+// Explained returns the alerts with what their sources said beside labels and
+// annotations (summary, description, severity, link) filled in as annotations,
+// for receivers that know nothing else. Alerts that come with annotations only,
+// as Prometheus's, are returned as they are.
+func Explained(alerts []*alert.Alert) []*alert.Alert {
+	out := make([]*alert.Alert, len(alerts))
+	for i, a := range alerts {
+		out[i] = explained(a)
+	}
+	return out
+}
+
+func explained(a *alert.Alert) *alert.Alert {
+	if a.Extra == nil {
+		return a
+	}
+	pairs := a.Annotations.Pairs()
+	had := len(pairs)
+	for _, p := range [...]label.Pair{
+		{Name: "summary", Value: a.Extra.Summary},
+		{Name: "description", Value: a.Extra.Description},
+		{Name: "severity", Value: a.Extra.SeverityRaw},
+		{Name: "external_url", Value: a.Extra.ExternalURL},
+	} {
+		if p.Value != "" && a.Annotations.Get(p.Name) == "" && a.Labels.Get(p.Name) != p.Value {
+			pairs = append(pairs, p)
+		}
+	}
+	if len(pairs) == had {
+		return a
+	}
+	annotations, err := label.NewAnnotations(pairs)
+	if err != nil {
+		return a // more than annotations may hold: what the sender wrote is enough
+	}
+	view := *a
+	view.Annotations = annotations
+	return &view
+}
+
 // Firing says whether any of the alerts fires.
 func (m *Message) Firing() bool {
 	for _, a := range m.Alerts {
