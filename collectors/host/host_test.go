@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,13 +105,14 @@ func TestRunTicksOnTheGridOfTheInstance(t *testing.T) {
 
 func TestHungCollectorStopsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink, release, runs := &memory{}, make(chan struct{}), 0
+		var runs atomic.Int64
+		sink, release := &memory{}, make(chan struct{})
 		reg := prometheus.NewRegistry()
 		o := only(sink,
 			fake("stuck", func(_ context.Context, b *Batch) error {
-				runs++
-				b.Add(testGauge, float64(runs), "stuck")
-				if runs == 2 {
+				run := runs.Add(1)
+				b.Add(testGauge, float64(run), "stuck")
+				if run == 2 {
 					<-release // not even the end of ctx frees it, like a call to a dead server
 				}
 				return nil
@@ -134,7 +136,7 @@ func TestHungCollectorStopsNobody(t *testing.T) {
 		require.Equal(t, 7.0, got[sound])
 
 		h.Tick(t.Context(), time.Now())
-		require.Equal(t, 2, runs, "single flight: it is not started again")
+		require.Equal(t, int64(2), runs.Load(), "single flight: it is not started again")
 		require.NotContains(t, sink.last(), stuck, "one marker is enough")
 		require.Equal(t, 0.0, sink.last()[success("stuck")])
 		require.Equal(t, 7.0, sink.last()[sound])
@@ -143,7 +145,7 @@ func TestHungCollectorStopsNobody(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		h.Tick(t.Context(), time.Now())
-		require.Equal(t, 3, runs)
+		require.Equal(t, int64(3), runs.Load())
 		require.Equal(t, 3.0, sink.last()[stuck], "the late value of run 2 is not taken for the present one")
 		require.Equal(t, 1.0, sink.last()[success("stuck")])
 	})

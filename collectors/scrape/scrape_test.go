@@ -48,6 +48,12 @@ func (s *store) last(t testing.TB) batch {
 	return batch{t, s.batches[len(s.batches)-1]}
 }
 
+func (s *store) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.batches)
+}
+
 // batch is what one scrape stored.
 type batch struct {
 	t testing.TB
@@ -368,13 +374,13 @@ func TestRunKeepsTheGrid(t *testing.T) {
 		m, sink, stop := run(t, &exporter{body: "a 1\n"})
 		require.NoError(t, m.Apply([]Config{jobFor("h:1", nil)}))
 		time.Sleep(61 * time.Second)
-		require.Len(t, sink.batches, 4)
+		require.Equal(t, 4, sink.count())
+		stop()
 		first := sink.batches[0][name("a")].T
 		for i, b := range sink.batches {
 			require.Equal(t, first+int64(i)*15000, b[name("a")].T)
 		}
-		stop()
-		require.Len(t, sink.batches, 4, "the end of the node ends no series")
+		require.Equal(t, 4, sink.count(), "the end of the node ends no series")
 	})
 }
 
@@ -410,11 +416,11 @@ func TestApply(t *testing.T) {
 		require.Len(t, m.Targets(), 1, "a bad list changes nothing")
 
 		// The same series by another configuration: no marker in between.
-		n := len(sink.batches)
+		n := sink.count()
 		other := jobFor("h:1", nil)
 		other.SampleLimit = 77
 		require.NoError(t, m.Apply([]Config{other}))
-		require.Len(t, sink.batches, n)
+		require.Equal(t, n, sink.count())
 		time.Sleep(15 * time.Second)
 		sink.last(t).has(name("a"), 1)
 
