@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
 
+	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/node/ledger"
 
 	"github.com/fenghuo-mesh/fenghuo/collectors/intake"
@@ -30,7 +32,7 @@ func (n *Node) startDoors(context.Context) error {
 	c := n.o.Config
 	h, err := intake.New(intake.Options{
 		Sources: catalog.Sources(), Sink: n.ledger, Node: c.Node.Name, Datacenter: c.Node.Datacenter,
-		Now: n.o.Now, Logger: n.o.Logger, Registerer: n.o.Registry,
+		Control: n.heard, Now: n.o.Now, Logger: n.o.Logger, Registerer: n.o.Registry,
 	})
 	if err != nil {
 		return err
@@ -64,6 +66,12 @@ func (n *Node) startDoors(context.Context) error {
 		n.lives.Run("listener "+l.Protocol+" "+l.Listen, listener.Run)
 	}
 	return nil
+}
+
+// heard notes what a sender said that is no alert: somebody acknowledged a
+// problem at its source, or pressed a test button.
+func (n *Node) heard(_ context.Context, from *alert.Origin, tenant string, c intake.Control) {
+	n.o.Logger.Info("a source said something that is no alert", "source", from.Source, "integration", from.Integration, "tenant", tenant, "kind", c.Type)
 }
 
 func protocolOf(name string) (intake.Protocol, bool) {
@@ -101,9 +109,20 @@ func integration(s *config.Source) (intake.Integration, error) {
 		Name: s.Name, Source: s.Type, Key: s.Key, Token: s.Token.Reveal(),
 		BasicUser: s.Basic.Username, BasicPassword: s.Basic.Password.Reveal(),
 		Tenant: s.Tenant, AutoExpiry: s.AutoExpiry.Std(), Labels: s.Labels,
+		Rate: s.Rate, Burst: s.Burst, MaxBody: s.MaxBody.Int64(),
+	}
+	for _, text := range s.Allow {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return in, fmt.Errorf("allow: %w", err)
+		}
+		in.Allow = append(in.Allow, network)
 	}
 	if s.HMAC.Secret != "" {
-		in.HMAC = intake.HMAC{Secret: s.HMAC.Secret.Reveal(), Header: s.HMAC.Header, Algorithm: s.HMAC.Algorithm}
+		in.HMAC = intake.HMAC{
+			Secret: s.HMAC.Secret.Reveal(), Header: s.HMAC.Header, Algorithm: s.HMAC.Algorithm,
+			TimestampHeader: s.HMAC.TimestampHeader, MaxAge: s.HMAC.MaxAge.Std(),
+		}
 	}
 	if s.Zone != "" {
 		zone, err := time.LoadLocation(s.Zone)

@@ -170,12 +170,19 @@ func (l *lead) observe(c *ledger.Change, now alert.Time) {
 	if c.After != nil {
 		l.planner.Observe(c.After, now)
 		if c.Pos != 0 {
-			l.o.Historian.Note(c.After, trail.Log{}, uint64(c.Pos))
+			var why trail.Log
+			if c.WasFiring && !c.Fires {
+				why = l.trailOf(c.After, now) // a crash must not cost it
+			}
+			l.o.Historian.Note(c.After, why, uint64(c.Pos))
 		}
 		return
 	}
-	// The last word about it: the history keeps why it was told or not.
-	l.o.Historian.Note(c.Before, l.trailOf(c.Before, now), uint64(c.Pos))
+	// The last word about it: the history keeps why it was told or not, and
+	// who was told of the end.
+	if c.Pos != 0 {
+		l.o.Historian.Note(c.Before, l.trailOf(c.Before, now), uint64(c.Pos))
+	}
 	l.planner.Forget(c.Before.Key())
 }
 

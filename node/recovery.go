@@ -113,6 +113,7 @@ func (m memory) keepSnapshots(ctx context.Context) error {
 		case <-tick.C:
 		}
 		n.lead.mu.Lock()
+		n.lead.unwritten = n.ledger.Lacks() || n.lead.unwritten
 		lacks := n.lead.unwritten
 		n.lead.planner.Collect(n.now())
 		n.lead.silences.Collect(n.now())

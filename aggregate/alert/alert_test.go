@@ -217,3 +217,20 @@ func TestTimeRange(t *testing.T) {
 	now := time.Date(2026, 11, 24, 1, 2, 3, 456789, time.UTC)
 	require.Equal(t, now, alert.At(now).Std())
 }
+
+func TestInherit(t *testing.T) {
+	known := full()
+	in := &alert.Alert{Priority: alert.P3, Extra: &alert.Extra{DedupeKey: "zabbix:42", Summary: "over"}}
+	given := in.Extra
+	alert.Inherit(in, known)
+	require.Equal(t, known.Priority, in.Priority, "no severity: the known priority stays")
+	require.Equal(t, "over", in.Extra.Summary)
+	require.Equal(t, "db", in.Extra.Service)
+	require.Equal(t, known.Annotations, in.Annotations)
+	require.Equal(t, alert.Extra{DedupeKey: "zabbix:42", Summary: "over"}, *given, "shared texts were changed")
+	require.Equal(t, *full(), *known)
+
+	in = &alert.Alert{Priority: alert.P4, Extra: &alert.Extra{SeverityRaw: "ok"}}
+	alert.Inherit(in, known)
+	require.Equal(t, alert.P4, in.Priority)
+}

@@ -150,6 +150,35 @@ func sameTexts(a, b *Alert) bool {
 	return *a.Extra == *b.Extra
 }
 
+// Inherit completes the end of a problem from what is known of it, for senders
+// that end by a key alone: texts they didn't repeat, and the priority where
+// they name no severity. in is changed in place and must not be shared yet.
+func Inherit(in, known *Alert) {
+	if in.Annotations.Empty() {
+		in.Annotations = known.Annotations
+	}
+	if in.GeneratorURL == "" {
+		in.GeneratorURL = known.GeneratorURL
+	}
+	if in.Extra == nil {
+		return
+	}
+	if in.Extra.SeverityRaw == "" {
+		in.Priority = known.Priority
+	}
+	if known.Extra == nil {
+		return
+	}
+	extra := *in.Extra
+	from := *known.Extra // copied, since texts points into it
+	for i, text := range extra.texts() {
+		if *text == "" {
+			*text = *from.texts()[i]
+		}
+	}
+	in.Extra = &extra
+}
+
 // Expire returns the resolved successor of an alert whose lease ran out, or
 // nil where it hasn't.
 func Expire(a *Alert, now Time) *Alert {

@@ -150,8 +150,8 @@ type Intake struct {
 type Source struct {
 	// What the source is called in alerts and lists: letters, digits, '.', '_' and '-', at most 63. Unique.
 	Name string `yaml:"name"`
-	// What it speaks: alertmanager, grafana, zabbix, kibana, es_watcher, elastalert2, aliyun_arms, aliyun_cms, syslog_rfc5424,
-	// pagerduty_events_v2, cloudevents or generic.
+	// What it speaks: alertmanager, prometheus_v2, grafana, zabbix, zabbix_sender, kibana, es_watcher, elastalert2, aliyun_arms,
+	// aliyun_cms, syslog_rfc5424, pagerduty_events_v2, cloudevents or generic.
 	Type string `yaml:"type"`
 	// The last part of its URL. It is a secret where nothing else is asked: letters, digits, '.', '_' and '-', at most 128. Unique per
 	// type. Empty: the name.
@@ -164,7 +164,15 @@ type Source struct {
 	Basic Basic `yaml:"basic"`
 	// A signature of the body the sender must show.
 	HMAC HMAC `yaml:"hmac"`
-	// The zone of times that come without one, for example Asia/Shanghai. Empty: what the source's own documentation says, else UTC.
+	// Networks it may send from, as 10.1.0.0/16. Empty: from anywhere. At most 64.
+	Allow []string `yaml:"allow"`
+	// How many requests a second it may send; more are answered 429. 0: no limit.
+	Rate float64 `yaml:"rate"`
+	// How many requests it may send at once, above the rate. 0: as many as in a second.
+	Burst int `yaml:"burst"`
+	// The largest body it may send, before it is unpacked. 0: 5MiB. At most 64MiB.
+	MaxBody Size `yaml:"max_body"`
+	// The zone of times that come without one. Empty: what the source's own documentation says, else Asia/Shanghai.
 	Zone string `yaml:"zone"`
 	// How long a firing alert of this source holds without being repeated. 0: the source's own default. At most 30d.
 	AutoExpiry Duration `yaml:"auto_expiry"`
@@ -190,6 +198,10 @@ type HMAC struct {
 	Header string `yaml:"header"`
 	// sha256, sha512 or sha1.
 	Algorithm string `yaml:"algorithm"`
+	// The header that holds a Unix time which is signed before the body, with a colon between them, as Grafana does it. Empty: the body alone.
+	TimestampHeader string `yaml:"timestamp_header"`
+	// How old or new that time may be. 0: any. At most 1d.
+	MaxAge Duration `yaml:"max_age"`
 }
 
 // Listener is a port for senders that don't speak HTTP.

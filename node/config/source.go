@@ -3,9 +3,16 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
+)
+
+// Bounds of what one source may be given.
+const (
+	maxNetworks = 64
+	maxRate     = 1_000_000
 )
 
 // Tokens shorter than this are guessed too easily.
@@ -58,6 +65,7 @@ func (v *checker) source(at string, s Source) {
 		v.path(at+".mapping_file", s.MappingFile)
 	}
 	v.auth(at, s)
+	v.limits(at, s)
 }
 
 func (v *checker) auth(at string, s Source) {
@@ -81,6 +89,31 @@ func (v *checker) auth(at string, s Source) {
 		v.fail(at+".hmac.header", "%q is not the name of a header", s.HMAC.Header)
 	}
 	v.oneOf(at+".hmac.algorithm", s.HMAC.Algorithm, "sha256", "sha512", "sha1")
+	if h := s.HMAC.TimestampHeader; h != "" && !headerForm.MatchString(h) {
+		v.fail(at+".hmac.timestamp_header", "%q is not the name of a header", h)
+	}
+	v.duration(at+".hmac.max_age", s.HMAC.MaxAge, 0, day)
+}
+
+// limits checks who may send from where, and how much.
+func (v *checker) limits(at string, s Source) {
+	if len(s.Allow) > maxNetworks {
+		v.fail(at+".allow", "%d networks, more than %d", len(s.Allow), maxNetworks)
+	}
+	for i, n := range s.Allow {
+		if _, err := netip.ParsePrefix(n); err != nil {
+			v.fail(fmt.Sprintf("%s.allow[%d]", at, i), "%q is not a network like 10.1.0.0/16", n)
+		}
+	}
+	if s.Rate < 0 || s.Rate > maxRate {
+		v.fail(at+".rate", "%g is not between 0 and %d", s.Rate, maxRate)
+	}
+	if s.Burst < 0 || s.Burst > maxRate {
+		v.fail(at+".burst", "%d is not between 0 and %d", s.Burst, maxRate)
+	}
+	if s.MaxBody < 0 || s.MaxBody > 64<<20 {
+		v.fail(at+".max_body", "%v is not between 0 and 64MiB", s.MaxBody)
+	}
 }
 
 // token checks a secret without showing it.
@@ -107,7 +140,7 @@ func (v *checker) listeners() {
 		switch want, known := types[l.Protocol]; {
 		case j < 0:
 			v.fail(at+".source", "there is no entry %q in intake.sources", l.Source)
-		case known && v.Intake.Sources[j].Type != want:
+		case known && v.Intake.Sources[j].Type != want && v.Intake.Sources[j].Type != l.Protocol:
 			v.fail(at+".source", "%s needs a source of type %s, %q is %s", l.Protocol, want, l.Source, v.Intake.Sources[j].Type)
 		}
 	}

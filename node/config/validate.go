@@ -39,7 +39,7 @@ const (
 // SourceTypes are the kinds a source can be, in the order of the reference.
 func SourceTypes() []string {
 	return []string{
-		"alertmanager", "grafana", "zabbix", "kibana", "es_watcher", "elastalert2", "aliyun_arms", "aliyun_cms", "syslog_rfc5424",
+		"alertmanager", "prometheus_v2", "grafana", "zabbix", "zabbix_sender", "kibana", "es_watcher", "elastalert2", "aliyun_arms", "aliyun_cms", "syslog_rfc5424",
 		"pagerduty_events_v2", "cloudevents", "generic",
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +43,8 @@ type Change struct {
 	// Expired says that it ended because its sender fell silent.
 	Expired bool
 	At      alert.Time
-	// Pos is where the journal holds it; 0: it was read from there.
+	// Pos is where the journal holds it; 0: it was read from there, and the
+	// history has it.
 	Pos journal.Position
 }
 
@@ -76,6 +78,8 @@ type Ledger struct {
 	ruleMu sync.Mutex                     // guards byGroup; only Run's goroutine writes while it runs
 	byRule map[string]map[uint64]struct{} // rule group -> hashed keys of its firing alerts
 
+	began   alert.Time  // what ended before is history already
+	lacks   atomic.Bool // the journal lacks an end that memory has
 	version uint64
 	records []journal.Record // reused
 	undos   []undo           // reused
@@ -193,6 +197,10 @@ func (p *Ledger) Run(ctx context.Context) error {
 	}
 }
 
+// Lacks says, once, that the journal lacks something that only a snapshot can
+// make good.
+func (p *Ledger) Lacks() bool { return p.lacks.Swap(false) }
+
 func (p *Ledger) serve(o *op) {
 	now := alert.At(p.o.Now())
 	p.book.mu.Lock()
@@ -251,7 +259,9 @@ func (p *Ledger) handOn(pos journal.Position, err error) {
 			}
 		}
 		if c.Kind != alert.Unchanged || c.After == nil {
-			c.Pos = pos
+			if c.After != nil || c.Before.EndsAt >= p.began {
+				c.Pos = pos
+			}
 			real = append(real, *c)
 		}
 	}
@@ -282,9 +292,16 @@ func (p *Ledger) applyOne(b *intake.Batch, in *alert.Alert, now alert.Time) erro
 	if resolve == 0 {
 		resolve = p.o.ResolveTimeout()
 	}
-	named := p.adopt(in)
-	if named != nil && in.StartsAt == 0 {
-		in.StartsAt = named.StartsAt
+	if known := p.adopt(in, now); known != nil {
+		if in.ResolvedAt(now) {
+			alert.Inherit(in, known)
+		}
+		if in.StartsAt == 0 {
+			in.StartsAt = known.StartsAt
+			if in.EndsAt != 0 { // the sender's clock may be behind the one that told the begin
+				in.EndsAt = max(in.EndsAt, in.StartsAt)
+			}
+		}
 	}
 	alert.Complete(in, now, resolve, b.Hold && b.Expiry == 0)
 	if err := in.Validate(); err != nil {
@@ -296,22 +313,24 @@ func (p *Ledger) applyOne(b *intake.Batch, in *alert.Alert, now alert.Time) erro
 
 // adopt keeps the identity of an open alert that the sender names by its own
 // key, though labels beside (a severity, a value) have changed since. It
-// returns what is known of the alert.
-func (p *Ledger) adopt(in *alert.Alert) *alert.Alert {
-	if in.Extra != nil && in.Extra.DedupeKey != "" {
-		if open := p.book.findDedupe(in.Tenant, in.Source(), in.Extra.DedupeKey); open != nil {
-			if in.Labels != open.Labels {
-				in.Labels = open.Labels
-			}
-			return open
+// returns the alert that the report goes on with, if there is one: what has
+// ended goes on only with another word about its end.
+func (p *Ledger) adopt(in *alert.Alert, now alert.Time) *alert.Alert {
+	var known *alert.Alert
+	if in.Extra != nil {
+		known = p.book.findDedupe(in.Tenant, in.Source(), in.Extra.DedupeKey)
+	}
+	if known == nil {
+		var clash bool
+		if _, known, clash = p.book.find(in.Tenant, in.Labels); known == nil || clash {
+			return nil
 		}
 	}
-	if in.StartsAt == 0 {
-		if _, known, clash := p.book.find(in.Tenant, in.Labels); !clash {
-			return known
-		}
+	if !known.Fires() && !in.ResolvedAt(now) {
+		return nil
 	}
-	return nil
+	in.Labels = known.Labels
+	return known
 }
 
 // merge folds a completed report into the book and gathers what must be
@@ -387,6 +406,7 @@ func (p *Ledger) expire() {
 	if err != nil {
 		// The clock's verdict needs no disk: it will be the same after a
 		// restart, only later.
+		p.lacks.Store(true)
 		p.o.Logger.Warn("expired alerts could not be written; they will expire again after a restart", "err", err)
 	}
 	p.book.mu.Unlock()
@@ -410,6 +430,7 @@ func (p *Ledger) Load(a *alert.Alert) {
 // Recovered ends loading: leases begin anew, and Changed hears of every alert.
 func (p *Ledger) Recovered() {
 	now := alert.At(p.o.Now())
+	p.began = now
 	p.book.mu.Lock()
 	for slot, a := range p.book.slots {
 		if a == nil {

@@ -48,7 +48,9 @@ func (p *Ledger) ruleIndex(c *Change) {
 
 func (p *Ledger) applyReport(r *report, now alert.Time) (rec intake.Receipt) {
 	seen := make(map[uint64]bool, len(r.firing))
-	for i, in := range r.firing {
+	for i, firing := range r.firing {
+		own := *firing // the evaluator keeps its alerts and reports them again
+		in := &own
 		if in.Tenant == "" {
 			in.Tenant = p.o.Tenant
 		}
