@@ -119,13 +119,17 @@ func chosen(o Options) ([]Collector, error) {
 	}), nil
 }
 
-// Run samples the host until ctx ends and returns nil then. Ticks lie on multiples of the interval, shifted by an offset
-// made of the instance, so that many hosts don't work in step. It waits up to the timeout for running collectors; one
+// Run samples the host until ctx ends and returns nil then. The first tick is at once, so that a node that has just
+// started knows its host; the others lie on multiples of the interval, shifted by an offset made of the instance, so
+// that many hosts don't work in step. At the end it waits up to the timeout for running collectors; one
 // that hangs in the kernel can't be ended and is left behind.
 func (h *Host) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
+	if now := h.opts.Now(); h.next(now).Sub(now) > minInterval && ctx.Err() == nil {
+		h.Tick(ctx, now)
+	}
 	for {
 		now := h.opts.Now()
 		due := h.next(now)

@@ -84,14 +84,15 @@ func TestRunTicksOnTheGridOfTheInstance(t *testing.T) {
 		h, err := New(only(sink, fake("a", func(_ context.Context, b *Batch) error { b.Add(testGauge, 1, "x"); return nil })))
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
+		done, start := make(chan error), time.Now()
 		go func() { done <- h.Run(ctx) }()
 		time.Sleep(61 * time.Second)
 		cancel()
 		require.NoError(t, <-done)
-		require.Len(t, sink.batches, 4)
-		first := sink.batches[0][0].T
-		for i, b := range sink.batches {
+		require.Len(t, sink.batches, 5)
+		require.Equal(t, start.UnixMilli(), sink.batches[0][0].T, "the first tick is at once")
+		first := sink.batches[1][0].T
+		for i, b := range sink.batches[1:] {
 			for _, s := range b {
 				require.Equal(t, first+int64(i)*15000, s.T)
 			}
