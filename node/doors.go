@@ -71,7 +71,8 @@ func (n *Node) startDoors(context.Context) error {
 // heard notes what a sender said that is no alert: somebody acknowledged a
 // problem at its source, or pressed a test button.
 func (n *Node) heard(_ context.Context, from *alert.Origin, tenant string, c intake.Control) {
-	n.o.Logger.Info("a source said something that is no alert", "source", from.Source, "integration", from.Integration, "tenant", tenant, "kind", c.Type)
+	n.o.Logger.Info("a source said something that is no alert", "source", from.Source, "integration", from.Integration, "tenant", tenant,
+		"kind", c.Type, "action", c.Action, "about", c.DedupeKey, "user", c.User, "reason", c.Reason)
 }
 
 func protocolOf(name string) (intake.Protocol, bool) {
