@@ -40,7 +40,7 @@ func TestParseReadsEverySetting(t *testing.T) {
 		Name: "grafana", Type: "grafana", Key: "grafana", Tenant: "shop", Token: "0123456789",
 		HMAC: HMAC{Header: "X-Signature", Algorithm: "sha256"}, Labels: map[string]string{"team": "web"},
 	}, c.Intake.Sources[0], "an empty key is the name, HMAC has its defaults")
-	require.Equal(t, HMAC{Secret: "not-so-secret", Header: "X-Hub-Signature", Algorithm: "sha512", TimestampHeader: "X-Timestamp", MaxAge: config.Duration(5 * time.Minute)}, c.Intake.Sources[1].HMAC)
+	require.Equal(t, HMAC{Secret: "not-so-secret", Header: "X-Hub-Signature", Algorithm: "sha512", TimestampHeader: "X-Timestamp", MaxAge: Duration(5 * time.Minute)}, c.Intake.Sources[1].HMAC)
 	require.Equal(t, "testdata/map.yml", c.Intake.Sources[1].MappingFile)
 	require.Equal(t, Duration(90*time.Minute), c.Intake.Sources[2].AutoExpiry)
 	require.Equal(t, []Listener{{Protocol: "syslog_udp", Listen: ":5514", Source: "switches"}}, c.Intake.Listeners)
