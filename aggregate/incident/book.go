@@ -97,6 +97,17 @@ func (b *Book) Put(in *Incident) {
 // Get returns an incident, or nil.
 func (b *Book) Get(id string) *Incident { return b.byID[id] }
 
+// closed returns the incident of a link that was open at a time, or nil.
+func (b *Book) closed(link string, at alert.Time) *Incident {
+	for _, in := range b.byID {
+		// At most one was open at any time, so the order of looking is nothing.
+		if in.Link == link && !in.Open() && in.Onset <= at && at <= in.EndedAt {
+			return in
+		}
+	}
+	return nil
+}
+
 // List returns the incidents, newest onset first.
 func (b *Book) List() []*Incident {
 	out := make([]*Incident, 0, len(b.byID))

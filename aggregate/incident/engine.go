@@ -22,8 +22,8 @@ import (
 // rollup.Fold.Changed; the first call after a start must bring all rollups.
 type Engine interface {
 	Judge(book *Book, changed []rollup.Change, now alert.Time) []Decision
-	// Of returns the open incident that an alert belongs to and the evidence
-	// for it, or "".
+	// Of returns the incident that an alert belongs to or, once it has ended,
+	// belonged to, and the evidence for it, or "".
 	Of(book *Book, a *alert.Alert) (id, evidence string)
 }
 
@@ -182,7 +182,11 @@ func (e *MustLink) decide(in *Incident, link string, now alert.Time) (Decision, 
 
 // Of implements Engine.
 func (e *MustLink) Of(book *Book, a *alert.Alert) (id, evidence string) {
-	in := book.open[linkOf(a)]
+	link := linkOf(a)
+	in := book.open[link]
+	if !a.Fires() && (in == nil || a.EndsAt < in.Onset) {
+		in = book.closed(link, a.StartsAt)
+	}
 	if in == nil {
 		return "", ""
 	}

@@ -75,6 +75,7 @@ func TestSameServiceAndCodeIsOneIncident(t *testing.T) {
 	d.look(7000)
 	require.Equal(t, alert.Time(7000), d.book.Get(shop.ID).EndedAt)
 	require.Equal(t, alert.P2, d.book.Get(shop.ID).Priority, "a closed incident shows its worst")
+	require.Equal(t, shop.ID, incidentOf(t, d, one("h1", "shop", "Errors", "502", false)), "an ended alert knows where it belonged")
 }
 
 func incidentOf(t *testing.T, d *desk, a *alert.Alert) string {
