@@ -169,12 +169,12 @@ func (l *lead) observe(c *ledger.Change, now alert.Time) {
 	l.fold.Replace(c.Before, c.After, c.WasFiring, c.Fires)
 	if c.After != nil {
 		l.planner.Observe(c.After, now)
-		if c.Pos != 0 {
-			var why trail.Log
-			if c.WasFiring && !c.Fires {
-				why = l.trailOf(c.After, now) // a crash must not cost it
-			}
-			l.o.Historian.Note(c.After, why, uint64(c.Pos))
+		switch {
+		case c.Pos == 0 && !c.Expired: // the history has it
+		case c.Fires:
+			l.o.Historian.Seen(uint64(c.Pos)) // it asks for what fires when it must
+		default:
+			l.o.Historian.Note(c.After, l.whyEnded(c, now), uint64(c.Pos))
 		}
 		return
 	}
@@ -184,6 +184,15 @@ func (l *lead) observe(c *ledger.Change, now alert.Time) {
 		l.o.Historian.Note(c.Before, l.trailOf(c.Before, now), uint64(c.Pos))
 	}
 	l.planner.Forget(c.Before.Key())
+}
+
+// whyEnded is the why-trail that the history keeps of an end, since a crash
+// must not cost it. l.mu is held.
+func (l *lead) whyEnded(c *ledger.Change, now alert.Time) trail.Log {
+	if !c.WasFiring {
+		return trail.Log{}
+	}
+	return l.trailOf(c.After, now)
 }
 
 // takeResults hands the dispatcher's results to the planner. l.mu is held.

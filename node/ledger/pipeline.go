@@ -44,7 +44,7 @@ type Change struct {
 	Expired bool
 	At      alert.Time
 	// Pos is where the journal holds it; 0: it was read from there, and the
-	// history has it.
+	// history has it unless it is Expired.
 	Pos journal.Position
 }
 
@@ -438,11 +438,12 @@ func (p *Ledger) Recovered() {
 		}
 		next := alert.Recover(a, now)
 		p.book.put(int32(slot), next)
-		if ended := alert.Expire(next, now); ended != nil {
+		ended := alert.Expire(next, now)
+		if ended != nil {
 			next = ended
 			p.book.put(int32(slot), next)
 		}
-		p.changes = append(p.changes, Change{After: next, Fires: next.Fires(), Kind: alert.Updated, At: now})
+		p.changes = append(p.changes, Change{After: next, Fires: next.Fires(), Kind: alert.Updated, Expired: ended != nil, At: now})
 	}
 	p.book.mu.Unlock()
 	changes := p.changes

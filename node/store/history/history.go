@@ -25,6 +25,7 @@ const (
 	every       = time.Second     // or after this time
 	settleEvery = time.Minute     // what the store gathered goes to its disk
 	backlog     = 8192            // beyond it the journal is read again instead
+	maxBuffer   = 1 << 20         // of the encoding buffer that is kept
 	retry       = 5 * time.Second // after a refused write
 )
 
@@ -35,19 +36,45 @@ type Historian struct {
 	o    Options
 	wake chan struct{}
 
+	// writing is held from reading a state of an alert until the store has it:
+	// an older one must not come behind a newer one.
+	writing sync.Mutex
+	docs    []store.Doc // reused by the writer, as the next
+	buf     []byte
+	shown   uint64 // version up to which open alerts have been written
+
 	mu      sync.Mutex // guards all following
-	pending []store.Doc
-	byID    map[string]int // index in pending of an episode's newest state
+	pending []noted
+	byID    map[episode]int // index in pending of an episode's newest state
 	upTo    uint64
-	missed  bool // pending was dropped: read the journal from the store's position
+	put     uint64 // upTo when it was last written
+	missed  bool   // pending was dropped: read the journal from the store's position
 }
 
-// Options of a Historian. All are required.
+// noted is a state of an alert that waits to be written.
+type noted struct {
+	a   *alert.Alert
+	why trail.Log
+}
+
+// episode is what an alert's ID is made of.
+type episode struct {
+	fingerprint label.Fingerprint
+	onset       int64
+}
+
+func episodeOf(a *alert.Alert) episode { return episode{a.Labels.Fingerprint(), millis(a.Onset)} }
+
+// Options of a Historian. All but Open are required.
 type Options struct {
 	Store *store.Store
 	// Replay calls each for every state of an alert that the journal still has
 	// behind a position.
 	Replay func(from uint64, each func(pos uint64, a *alert.Alert) error) error
+	// Open returns the alerts that fire now and have a version above since. With
+	// it only what is over needs to be noted: what goes on is written when
+	// somebody searches, so that a storm costs the history nothing until then.
+	Open   func(since uint64) []*alert.Alert
 	Logger *slog.Logger
 	Now    func() time.Time
 }
@@ -55,15 +82,15 @@ type Options struct {
 // New returns a historian that begins by reading the journal from where the
 // store ends.
 func New(o Options) *Historian {
-	return &Historian{o: o, wake: make(chan struct{}, 1), byID: map[string]int{}, missed: true}
+	return &Historian{o: o, wake: make(chan struct{}, 1), byID: map[episode]int{}, missed: true}
 }
 
 // Note takes an alert's new state, which the journal holds at or before pos.
 // It never blocks.
 func (h *Historian) Note(a *alert.Alert, log trail.Log, pos uint64) {
-	doc := encode(a, log)
+	id := episodeOf(a)
 	h.mu.Lock()
-	h.add(doc)
+	h.add(id, noted{a, log})
 	h.upTo = max(h.upTo, pos)
 	full := len(h.pending) >= chunk
 	h.mu.Unlock()
@@ -72,19 +99,27 @@ func (h *Historian) Note(a *alert.Alert, log trail.Log, pos uint64) {
 	}
 }
 
+// Seen says that the journal holds nothing up to pos that will not be noted or
+// found open.
+func (h *Historian) Seen(pos uint64) {
+	h.mu.Lock()
+	h.upTo = max(h.upTo, pos)
+	h.mu.Unlock()
+}
+
 // add replaces an older state of the same episode that still waits. h.mu is
 // held.
-func (h *Historian) add(doc store.Doc) {
-	if i, ok := h.byID[doc.ID]; ok {
-		h.pending[i] = doc
+func (h *Historian) add(id episode, n noted) {
+	if i, ok := h.byID[id]; ok {
+		h.pending[i] = n
 		return
 	}
 	if len(h.pending) >= backlog {
-		h.pending, h.byID, h.missed = nil, map[string]int{}, true
+		h.pending, h.byID, h.missed = nil, map[episode]int{}, true
 		return
 	}
-	h.byID[doc.ID] = len(h.pending)
-	h.pending = append(h.pending, doc)
+	h.byID[id] = len(h.pending)
+	h.pending = append(h.pending, n)
 }
 
 func (h *Historian) nudge() {
@@ -135,25 +170,88 @@ func (h *Historian) Run(ctx context.Context) error {
 // Flush writes what waits. It says false when the store refused; what it
 // refused is read from the journal later.
 func (h *Historian) Flush(ctx context.Context) bool {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	return h.flush(ctx)
+}
+
+// flush is Flush; writing is held.
+func (h *Historian) flush(ctx context.Context) bool {
 	h.mu.Lock()
-	missed, docs, upTo := h.missed, h.pending, h.upTo
-	h.pending, h.byID, h.missed = nil, map[string]int{}, false
+	missed, list, upTo := h.missed, h.pending, h.upTo
+	nothing := !missed && upTo == h.put
+	if len(list) > 0 {
+		h.pending, h.byID = nil, map[episode]int{}
+	}
+	h.missed = false
 	h.mu.Unlock()
+	if nothing && len(list) == 0 {
+		return true
+	}
 	err := error(nil)
 	if missed {
 		err = h.catchUp(ctx)
 	}
-	if len(docs) > 0 && err == nil {
-		err = h.o.Store.Put(ctx, upTo, docs)
-	}
 	if err == nil {
-		return true
+		err = h.write(ctx, upTo, list)
 	}
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == nil {
+		h.put = upTo
+		return true
+	}
 	h.missed = true
-	h.mu.Unlock()
 	h.refused(err)
 	return false
+}
+
+// write puts states into the store, and at last notes that everything up to
+// upTo is there. writing is held.
+func (h *Historian) write(ctx context.Context, upTo uint64, list []noted) error {
+	for {
+		n := min(len(list), chunk)
+		h.docs, h.buf = h.docs[:0], h.buf[:0]
+		for i := range list[:n] {
+			h.encode(list[i].a, list[i].why)
+		}
+		list = list[n:]
+		at := uint64(0)
+		if len(list) == 0 {
+			at = upTo
+		}
+		err := h.o.Store.Put(ctx, at, h.docs)
+		clear(h.docs)
+		if cap(h.buf) > maxBuffer {
+			h.buf = nil
+		}
+		if err != nil || len(list) == 0 {
+			return err
+		}
+	}
+}
+
+// show writes the open alerts that have changed since it last did, so that a
+// search finds them.
+func (h *Historian) show(ctx context.Context) {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	if !h.flush(ctx) || h.o.Open == nil {
+		return
+	}
+	open := h.o.Open(h.shown)
+	list, shown := make([]noted, len(open)), h.shown
+	for i, a := range open {
+		list[i].a, shown = a, max(shown, a.Version)
+	}
+	if len(list) == 0 {
+		return
+	}
+	if err := h.write(ctx, 0, list); err != nil {
+		h.refused(err)
+		return
+	}
+	h.shown = shown
 }
 
 func (h *Historian) refused(err error) {
@@ -166,28 +264,24 @@ func (h *Historian) refused(err error) {
 // catchUp reads the journal from where the store ends. What is noted meanwhile
 // is newer, and the newest state of an episode wins.
 func (h *Historian) catchUp(ctx context.Context) error {
-	var docs []store.Doc
-	write := func(upTo uint64) error {
-		if len(docs) == 0 {
-			return nil
-		}
-		err := h.o.Store.Put(ctx, upTo, docs)
-		docs = nil
-		return err
-	}
+	var list []noted
 	var last uint64
 	err := h.o.Replay(h.o.Store.Indexed(), func(pos uint64, a *alert.Alert) error {
 		last = pos
-		docs = append(docs, encode(a, trail.Log{}))
-		if len(docs) < chunk {
+		if h.o.Open != nil && a.Fires() {
 			return nil
 		}
-		return write(pos)
+		if list = append(list, noted{a: a}); len(list) < chunk {
+			return nil
+		}
+		err := h.write(ctx, pos, list)
+		list = list[:0]
+		return err
 	})
-	if err != nil {
+	if err != nil || last == 0 {
 		return err
 	}
-	return write(last)
+	return h.write(ctx, last, list)
 }
 
 // The stored form of a history entry, version 1: a version byte, the length of
@@ -197,21 +291,23 @@ const version = 1
 // ErrEncoding: bytes that should be a history entry are not.
 var ErrEncoding = errors.New("malformed history entry")
 
-func encode(a *alert.Alert, log trail.Log) store.Doc {
+// encode appends an entry to docs. Its bytes lie in buf, which the next batch
+// overwrites: the store copies what it takes. writing is held.
+func (h *Historian) encode(a *alert.Alert, log trail.Log) {
 	var why []byte
 	if events := log.Events(); len(events) > 0 {
 		why, _ = json.Marshal(events) // texts and numbers: it can't fail
 	}
-	data := make([]byte, 0, len(why)+len(a.Labels.Encoded())+len(a.Annotations.Encoded())+len(a.GeneratorURL)+192)
-	data = append(data, version)
-	data = binary.AppendUvarint(data, uint64(len(why)))
-	data = append(data, why...)
-	data, _ = a.AppendBinary(data)
-	doc := store.Doc{ID: a.ID(), Start: millis(a.Onset), Data: data, Tokens: tokensOf(a)}
+	start := len(h.buf)
+	h.buf = append(h.buf, version)
+	h.buf = binary.AppendUvarint(h.buf, uint64(len(why)))
+	h.buf = append(h.buf, why...)
+	h.buf, _ = a.AppendBinary(h.buf)
+	doc := store.Doc{ID: a.ID(), Start: millis(a.Onset), Data: h.buf[start:len(h.buf):len(h.buf)], Tokens: tokensOf(a)}
 	if !a.Fires() {
 		doc.End = millis(a.EndsAt)
 	}
-	return doc
+	h.docs = append(h.docs, doc)
 }
 
 // tokensOf are what a search can ask for without reading the entry. Names
@@ -266,6 +362,7 @@ func decode(data []byte) (*alert.Alert, trail.Log, error) {
 // Get returns an episode by its ID with its why-trail; found is false where
 // the history has none.
 func (h *Historian) Get(ctx context.Context, id string) (a *alert.Alert, why trail.Log, found bool, err error) {
+	h.show(ctx)
 	doc, found, err := h.o.Store.Get(ctx, id)
 	if err != nil || !found {
 		return nil, trail.Log{}, false, err
@@ -293,6 +390,9 @@ const steps = 16
 // Search returns a page of episodes, newest first, the cursor of the next page
 // ("" after the last), and how many entries couldn't be read.
 func (h *Historian) Search(ctx context.Context, q Query) (found []*alert.Alert, next string, unread int, err error) {
+	if q.Cursor == "" { // later pages show the history as it was at the first
+		h.show(ctx)
+	}
 	sq := store.Query{From: millis(q.From), To: millis(q.To), Cursor: q.Cursor}
 	for _, m := range q.Matchers {
 		if m.Type == label.Equal && m.Value != "" {
