@@ -18,15 +18,12 @@ const (
 	separator = 0xff
 )
 
-// Fingerprint computes the set's fingerprint.
+// Fingerprint is the set's fingerprint.
 func (s Set) Fingerprint() Fingerprint {
-	h := uint64(fnvOffset)
-	for rest := s.enc; rest != ""; {
-		var text string
-		text, rest, _ = readText(rest)
-		h = addText(h, text)
+	if s.enc == "" {
+		return fnvOffset
 	}
-	return Fingerprint(h)
+	return s.fp
 }
 
 // FingerprintWithout is the fingerprint of the set less the labels that drop

@@ -49,8 +49,13 @@ type Pair struct{ Name, Value string }
 // Set is an immutable set of labels, sorted by name, without empty values.
 // It is one string (length-prefixed names and values, as Prometheus's
 // stringlabels do it), so sets are comparable, cheap to hold in hundreds of
-// thousands and safe for concurrent use. The zero Set has no labels.
-type Set struct{ enc string }
+// thousands and safe for concurrent use. The fingerprint is computed once, with
+// the set: everything that finds an alert asks for it. The zero Set has no
+// labels.
+type Set struct {
+	enc string
+	fp  Fingerprint // of enc; 0 in the zero Set
+}
 
 // New makes a set of pairs: empty values are dropped (in Prometheus an empty
 // label is an absent one), pairs are sorted, bounds are checked. pairs is
@@ -140,11 +145,13 @@ func encode(pairs []Pair) Set {
 	}
 	var b strings.Builder
 	b.Grow(size)
+	h := uint64(fnvOffset)
 	for _, p := range pairs {
 		writeText(&b, p.Name)
 		writeText(&b, p.Value)
+		h = addText(addText(h, p.Name), p.Value)
 	}
-	return Set{b.String()}
+	return Set{b.String(), Fingerprint(h)}
 }
 
 func lengthSize(n int) int {

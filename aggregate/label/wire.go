@@ -20,7 +20,10 @@ func Decode(enc string) (Set, error) {
 	if len(enc) > maxStoredBytes {
 		return Set{}, fmt.Errorf("%w: %d bytes", ErrEncoding, len(enc))
 	}
-	prev := ""
+	if enc == "" {
+		return Set{}, nil
+	}
+	prev, h := "", uint64(fnvOffset)
 	for rest := enc; rest != ""; {
 		var n, v string
 		var ok bool
@@ -33,9 +36,9 @@ func Decode(enc string) (Set, error) {
 		if n <= prev || v == "" || !utf8.ValidString(n) || !utf8.ValidString(v) {
 			return Set{}, fmt.Errorf("%w at %.40q", ErrEncoding, n)
 		}
-		prev = n
+		prev, h = n, addText(addText(h, n), v)
 	}
-	return Set{enc}, nil
+	return Set{enc, Fingerprint(h)}, nil
 }
 
 // MarshalJSON writes an object, sorted by name.
