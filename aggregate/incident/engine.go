@@ -11,7 +11,6 @@ package incident
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/rollup"
@@ -70,10 +69,13 @@ type Member struct {
 // are counts, derived from the rollups themselves.
 type MustLink struct {
 	groups map[string]*group
+	link   []byte // reused
 }
 
 // group is the sum of the rollups under one link.
 type group struct {
+	link    string
+	touched bool // by the changes at hand
 	firing  [5]int
 	rollups int
 	onset   alert.Time
@@ -89,18 +91,17 @@ var _ Engine = (*MustLink)(nil)
 
 // Judge implements Engine.
 func (e *MustLink) Judge(book *Book, changed []rollup.Change, now alert.Time) []Decision {
-	touched := map[string]bool{}
+	var links []string
 	for i := range changed {
-		touched[e.sum(&changed[i])] = true
+		if g := e.sum(&changed[i]); !g.touched {
+			g.touched = true
+			links = append(links, g.link)
+		}
 	}
 	for _, in := range book.open {
 		if e.groups[in.Link] == nil { // fired before a restart, and no more
-			touched[in.Link] = true
+			links = append(links, in.Link)
 		}
-	}
-	links := make([]string, 0, len(touched))
-	for link := range touched {
-		links = append(links, link)
 	}
 	slices.Sort(links)
 	var out []Decision
@@ -112,13 +113,13 @@ func (e *MustLink) Judge(book *Book, changed []rollup.Change, now alert.Time) []
 	return out
 }
 
-// sum adds a rollup's change to its group and returns the group's link.
-func (e *MustLink) sum(r *rollup.Change) string {
-	link := linkOf(r.Sample)
-	g := e.groups[link]
+// sum adds a rollup's change to its group and returns it.
+func (e *MustLink) sum(r *rollup.Change) *group {
+	e.link = appendLink(e.link[:0], r.Sample)
+	g := e.groups[string(e.link)]
 	if g == nil {
-		g = &group{onset: r.Onset, sample: r.Sample}
-		e.groups[link] = g
+		g = &group{link: string(e.link), onset: r.Onset, sample: r.Sample}
+		e.groups[g.link] = g
 	}
 	was, is := 0, r.Active()
 	for p := range r.Firing {
@@ -135,7 +136,7 @@ func (e *MustLink) sum(r *rollup.Change) string {
 	if is == 0 && was > 0 {
 		g.rollups--
 	}
-	return link
+	return g
 }
 
 // decide compares a group with the incident that stands for it.
@@ -143,6 +144,7 @@ func (e *MustLink) decide(in *Incident, link string, now alert.Time) (Decision, 
 	d := Decision{At: now, Link: link, Priority: alert.P4}
 	g := e.groups[link]
 	if g != nil {
+		g.touched = false
 		d.Rollups, d.Members, g.fresh = g.rollups, g.fresh, nil
 		for p, n := range g.firing {
 			if n > 0 && d.Active == 0 {
@@ -208,12 +210,16 @@ func codeOf(a *alert.Alert) (kind, code string) {
 	return "name", a.Name()
 }
 
-// linkOf joins with a byte that no label value should hold, so that two links
-// can't be made equal by clever values.
-func linkOf(a *alert.Alert) string {
+// appendLink joins with a byte that no label value should hold, so that two
+// links can't be made equal by clever values.
+func appendLink(b []byte, a *alert.Alert) []byte {
 	_, code := codeOf(a)
-	return strings.Join([]string{a.Tenant, a.Service(), code}, "\x00")
+	b = append(append(b, a.Tenant...), 0)
+	b = append(append(b, a.Service()...), 0)
+	return append(b, code...)
 }
+
+func linkOf(a *alert.Alert) string { return string(appendLink(nil, a)) }
 
 func evidenceOf(a *alert.Alert) string {
 	kind, code := codeOf(a)

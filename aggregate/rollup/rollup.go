@@ -51,6 +51,8 @@ type Rollup struct {
 	Sample *alert.Alert
 	// Firing counts firing alerts by priority.
 	Firing [5]uint32
+	// noted is where the fold lists the rollup as changed, plus 1; 0: nowhere.
+	noted int32
 	// Onset is when the first of them began, since the rollup last was quiet.
 	Onset alert.Time
 }
@@ -91,7 +93,13 @@ func (r *Rollup) Definition() label.Set { return r.Sample.Labels.Without(IsIdent
 // concurrent use.
 type Fold struct {
 	rollups map[uint64]*Rollup // by mixed tenant and hash
-	changed map[uint64][5]uint32
+	changed []changed
+}
+
+// changed is a rollup to look at.
+type changed struct {
+	r   *Rollup
+	was [5]uint32
 }
 
 // mix makes one number of tenant and hash. A collision would take 2^32 rollups.
@@ -99,7 +107,7 @@ func (k Key) mix() uint64 { return uint64(k.Hash) ^ label.HashPair(k.Tenant, "")
 
 // NewFold returns an empty fold.
 func NewFold() *Fold {
-	return &Fold{rollups: map[uint64]*Rollup{}, changed: map[uint64][5]uint32{}}
+	return &Fold{rollups: map[uint64]*Rollup{}}
 }
 
 // Replace takes note that an alert's state before (nil: unknown) is now after
@@ -123,8 +131,9 @@ func (f *Fold) Replace(before, after *alert.Alert, wasFiring, fires bool) {
 		f.rollups[id] = r
 	}
 	if wasFiring != fires || fires && before != nil && before.Priority != after.Priority {
-		if _, noted := f.changed[id]; !noted {
-			f.changed[id] = r.Firing
+		if r.noted == 0 {
+			f.changed = append(f.changed, changed{r, r.Firing})
+			r.noted = int32(len(f.changed))
 		}
 	}
 	if before != nil && wasFiring {
@@ -162,18 +171,32 @@ func (f *Fold) Changed() []Change {
 	if len(f.changed) == 0 {
 		return nil
 	}
-	out := make([]Change, 0, len(f.changed))
-	for id, was := range f.changed {
-		r := f.rollups[id]
-		out = append(out, Change{*r, was})
-		if r.Active() == 0 {
-			delete(f.rollups, id)
+	// Short keys are sorted instead of what they stand for: in a storm there are
+	// a hundred thousand.
+	type at struct {
+		hash label.Fingerprint
+		i    int
+	}
+	order := make([]at, len(f.changed))
+	for i := range f.changed {
+		order[i] = at{f.changed[i].r.Hash, i}
+	}
+	slices.SortFunc(order, func(a, b at) int {
+		if c := cmp.Compare(a.hash, b.hash); c != 0 {
+			return c
+		}
+		return cmp.Compare(f.changed[a.i].r.Sample.Tenant, f.changed[b.i].r.Sample.Tenant)
+	})
+	out := make([]Change, len(order))
+	for k, o := range order {
+		c := &f.changed[o.i]
+		c.r.noted = 0
+		out[k] = Change{*c.r, c.was}
+		if c.r.Active() == 0 {
+			delete(f.rollups, c.r.Key().mix())
 		}
 	}
-	f.changed = map[uint64][5]uint32{} // a storm's map is not kept
-	slices.SortFunc(out, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Sample.Tenant, b.Sample.Tenant))
-	})
+	f.changed = nil // a storm's list is not kept
 	return out
 }
 
