@@ -1,13 +1,13 @@
 package node
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-
 	"context"
 	"fmt"
 	"path/filepath"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate"

@@ -80,8 +80,13 @@ func (m *metrics) count(a Appended) {
 		result string
 		n      int
 	}{
-		{"stored", a.Stored}, {"out_of_order", a.OutOfOrder}, {"duplicate", a.Duplicate}, {"too_old", a.TooOld},
-		{"too_new", a.TooNew}, {"over_limit", a.OverLimit}, {"invalid", a.Invalid},
+		{"stored", a.Stored},
+		{"out_of_order", a.OutOfOrder},
+		{"duplicate", a.Duplicate},
+		{"too_old", a.TooOld},
+		{"too_new", a.TooNew},
+		{"over_limit", a.OverLimit},
+		{"invalid", a.Invalid},
 	} {
 		if c.n > 0 {
 			m.samples.WithLabelValues(c.result).Add(float64(c.n))

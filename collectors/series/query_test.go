@@ -212,7 +212,10 @@ func TestSelections(t *testing.T) {
 	require.Equal(t, []string{"001", "003"}, values)
 
 	for _, s := range []Selection{
-		{}, {Matchers: []string{`{a=""}`}}, {Matchers: []string{"up{"}}, {Matchers: []string{"up"}, Start: c.now(), End: epoch},
+		{},
+		{Matchers: []string{`{a=""}`}},
+		{Matchers: []string{"up{"}},
+		{Matchers: []string{"up"}, Start: c.now(), End: epoch},
 		{Matchers: []string{strings.Repeat("u", MaxExprBytes+1)}},
 	} {
 		_, _, err := d.Series(ctx, s)

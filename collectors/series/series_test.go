@@ -91,7 +91,8 @@ func TestAppendAndQuery(t *testing.T) {
 	require.Len(t, r.Matrix, 1)
 	require.Equal(t, []Point{
 		{T: c.now().Add(-30 * time.Second).UnixMilli(), V: 17 * 30},
-		{T: c.now().Add(-15 * time.Second).UnixMilli(), V: 18 * 30}, {T: c.now().UnixMilli(), V: 19 * 30},
+		{T: c.now().Add(-15 * time.Second).UnixMilli(), V: 18 * 30},
+		{T: c.now().UnixMilli(), V: 19 * 30},
 	}, r.Matrix[0].Points)
 
 	r, err := d.Range(context.Background(), `requests_total`, Window{Start: epoch.Add(time.Minute), End: epoch.Add(2 * time.Minute), Step: 30 * time.Second}, QueryOptions{Stats: true, PerStep: true})

@@ -285,7 +285,9 @@ func (w memWrite) cut(pick func(int) int) memWrite {
 	return out
 }
 
-var errNoSpc = &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
-var errIO = &os.PathError{Op: "sync", Path: "x", Err: syscall.EIO}
+var (
+	errNoSpc = &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
+	errIO    = &os.PathError{Op: "sync", Path: "x", Err: syscall.EIO}
+)
 
 func crcOf(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }

@@ -16,11 +16,15 @@ import (
 )
 
 const (
-	dbName     = "db"
-	asideName  = "db.broken"
-	triesName  = "opening" // how often in a row opening did not end well
-	maxTries   = 5
-	settleTime = 30 * time.Second
+	dbName    = "db"
+	asideName = "db.broken"
+	triesName = "opening" // how often in a row opening did not end well
+	// A process that dies this soon after it opened the database may have died of
+	// it: badger's merges begin at once, and nobody can catch what they die of. Any
+	// process dies now and then; only many such deaths in a row are held against
+	// the database.
+	maxTries   = 10
+	settleTime = 3 * time.Second
 )
 
 var (
@@ -76,7 +80,8 @@ func (s *Store) reopen() {
 		s.log.Error("there is no history", "dir", s.opts.Dir, "error", err)
 	}
 	if s.why = err; err == nil {
-		s.at.opened = now
+		s.at.opened = s.opts.Now()
+		s.at.settled = false
 		s.log.Info("history is open", "chunks", s.chunks, "bytes", s.bytes, "indexed", s.indexed)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fenghuo-mesh/fenghuo/node/api/client"
-	"github.com/fenghuo-mesh/fenghuo/node/api/v1"
+	v1 "github.com/fenghuo-mesh/fenghuo/node/api/v1"
 )
 
 // pageSize is how many items are asked for at once when all are wanted.

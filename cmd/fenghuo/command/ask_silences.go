@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fenghuo-mesh/fenghuo/node/api/client"
-	"github.com/fenghuo-mesh/fenghuo/node/api/v1"
+	v1 "github.com/fenghuo-mesh/fenghuo/node/api/v1"
 )
 
 func newSilencesCommand() *cobra.Command {

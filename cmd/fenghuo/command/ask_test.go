@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
-	"github.com/fenghuo-mesh/fenghuo/node/api/v1"
+	v1 "github.com/fenghuo-mesh/fenghuo/node/api/v1"
 )
 
 // stub is a node that answers from a table and remembers what it was asked.

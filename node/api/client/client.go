@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fenghuo-mesh/fenghuo/node/api/v1"
+	v1 "github.com/fenghuo-mesh/fenghuo/node/api/v1"
 )
 
 // DefaultServer is where a node listens.

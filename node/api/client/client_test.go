@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/fenghuo-mesh/fenghuo/node/api/v1"
+	v1 "github.com/fenghuo-mesh/fenghuo/node/api/v1"
 )
 
 // answering is a server that gives one answer and remembers the request.

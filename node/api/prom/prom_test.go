@@ -68,20 +68,20 @@ type fakeTargets struct{}
 
 func (fakeTargets) Targets() ([]Target, []DroppedTarget) {
 	return []Target{
-			{
-				DiscoveredLabels: map[string]string{"__address__": "127.0.0.1:9121", "job": "redis"},
-				Labels:           map[string]string{"instance": "127.0.0.1:9121", "job": "redis"},
-				ScrapePool:       "redis", ScrapeURL: "http://127.0.0.1:9121/metrics", LastError: "connection refused",
-				LastScrape: epoch.Add(time.Second), LastScrapeDuration: 1500 * time.Microsecond, Health: "down",
-				ScrapeInterval: 15 * time.Second, ScrapeTimeout: 10 * time.Second,
-			},
-			{
-				ScrapePool: "node", ScrapeURL: "http://127.0.0.1:9100/metrics", GlobalURL: "http://web-1:9100/metrics", Health: "up",
-				ScrapeInterval: time.Minute, ScrapeTimeout: 10 * time.Second,
-			},
-		}, []DroppedTarget{
-			{DiscoveredLabels: map[string]string{"__address__": "x:1"}, ScrapePool: "node"},
-		}
+		{
+			DiscoveredLabels: map[string]string{"__address__": "127.0.0.1:9121", "job": "redis"},
+			Labels:           map[string]string{"instance": "127.0.0.1:9121", "job": "redis"},
+			ScrapePool:       "redis", ScrapeURL: "http://127.0.0.1:9121/metrics", LastError: "connection refused",
+			LastScrape: epoch.Add(time.Second), LastScrapeDuration: 1500 * time.Microsecond, Health: "down",
+			ScrapeInterval: 15 * time.Second, ScrapeTimeout: 10 * time.Second,
+		},
+		{
+			ScrapePool: "node", ScrapeURL: "http://127.0.0.1:9100/metrics", GlobalURL: "http://web-1:9100/metrics", Health: "up",
+			ScrapeInterval: time.Minute, ScrapeTimeout: 10 * time.Second,
+		},
+	}, []DroppedTarget{
+		{DiscoveredLabels: map[string]string{"__address__": "x:1"}, ScrapePool: "node"},
+	}
 }
 
 type fakeMetadata struct{}

@@ -6,8 +6,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 	"github.com/prometheus/common/model"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
 func (a *API) query(r *http.Request) (answer, *apiError) {

@@ -249,7 +249,8 @@ func writeTarget(s *stream, t Target) {
 	s.seconds(t.LastScrapeDuration)
 	for _, f := range [...]struct{ name, value string }{
 		{"health", or(t.Health, "unknown")},
-		{"scrapeInterval", model.Duration(t.ScrapeInterval).String()}, {"scrapeTimeout", model.Duration(t.ScrapeTimeout).String()},
+		{"scrapeInterval", model.Duration(t.ScrapeInterval).String()},
+		{"scrapeTimeout", model.Duration(t.ScrapeTimeout).String()},
 	} {
 		s.field(f.name, false)
 		s.str(f.value)
