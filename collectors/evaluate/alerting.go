@@ -306,7 +306,7 @@ func (a *alerting) firing(out []*alert.Alert) []*alert.Alert {
 		if in.Flapping {
 			annotations = withFlapping(annotations)
 		}
-		if d.alert == nil || d.alert.Annotations != annotations || d.alert.StartsAt != alert.At(in.ActiveAt) {
+		if d.alert == nil || d.alert.Annotations != annotations || d.alert.StartsAt != alert.At(in.FiredAt) {
 			made, err := a.alert(in, annotations)
 			if err != nil {
 				a.env.Logger.Error("an alert can't be reported", "rule_group", a.group.key, "alert", a.spec.Name, "labels", in.Labels, "err", err)
@@ -350,7 +350,7 @@ func (a *alerting) alert(in *rule.Instance, annotations label.Set) (*alert.Alert
 		GeneratorURL: a.env.generatorURL(a.spec.Query),
 		Origin:       a.env.origin,
 		Extra:        &a.group.extra,
-		StartsAt:     alert.At(in.ActiveAt),
+		StartsAt:     alert.At(in.FiredAt), // as Prometheus: when it began to fire, not when it became pending
 		Priority:     alert.PriorityOf(alert.SeverityOf(set)),
 	}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -46,18 +45,10 @@ func (s *Store) Collect(ctx context.Context) error {
 	switch {
 	case errors.Is(err, ErrFull):
 		s.met.refusedFull.Inc()
-	case err == nil && s.opts.Now().Sub(s.opened()) > settleTime:
-		s.settle()
 	case err != nil && !errors.Is(err, ErrAbsent):
 		err = fmt.Errorf("store: collect: %w", err)
 	}
 	return err
-}
-
-func (s *Store) opened() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.at.opened
 }
 
 // aged is a chunk that may go.

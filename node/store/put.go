@@ -85,8 +85,6 @@ func (s *Store) flush() error {
 	case err != nil && !errors.Is(err, ErrAbsent) && !errors.Is(err, ErrClosed):
 		s.met.writeErrors.Inc()
 		err = fmt.Errorf("store: write: %w", err)
-	case err == nil && s.opts.Now().Sub(s.opened()) > settleTime:
-		s.settle()
 	}
 	return err
 }

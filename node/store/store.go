@@ -163,7 +163,11 @@ func (s *Store) watch() {
 		}
 		s.mu.Lock()
 		busy := s.db != nil && s.opts.Now().Sub(s.at.written) < 10*time.Second
+		lives := s.db != nil && s.opts.Now().Sub(s.at.opened) >= settleTime
 		s.mu.Unlock()
+		if lives {
+			s.settle()
+		}
 		_ = s.guard.check() // it acts; who writes asks again
 		if busy {
 			t.Reset(20 * time.Millisecond)

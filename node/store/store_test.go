@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -236,7 +238,7 @@ func TestBrokenDatabaseIsMovedAside(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, dbName, "KEYREGISTRY"), []byte("x"), 0o600)
 		},
 		"crash loop": func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, triesName), []byte("5"), 0o600)
+			return os.WriteFile(filepath.Join(dir, triesName), []byte(strconv.Itoa(maxTries)), 0o600)
 		},
 		"newer format": func(dir string) error {
 			db, err := badger.Open(tiny(filepath.Join(dir, dbName)))
@@ -264,6 +266,28 @@ func TestBrokenDatabaseIsMovedAside(t *testing.T) {
 			require.False(t, s.Rebuilt())
 		})
 	}
+}
+
+// Whoever kills the process, a test or an operator in a loop, must not cost the
+// history: only many deaths in a row, each right after opening, are held against
+// the database.
+func TestDeathsOfAWorkingDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := small(t.TempDir())
+		tries := filepath.Join(o.Dir, triesName)
+		s := start(t, o)
+		require.NoError(t, s.Put(t.Context(), 5, []Doc{{ID: "a"}}))
+		require.NoError(t, s.Stop(t.Context()))
+		require.NoError(t, os.WriteFile(tries, []byte(strconv.Itoa(maxTries-1)), 0o600))
+		s = start(t, o)
+		require.False(t, s.Rebuilt())
+		require.Equal(t, []string{"a@0"}, ids(pages(t, s, Query{})))
+		require.Equal(t, maxTries, readTries(o.Dir))
+		time.Sleep(settleTime + time.Second)
+		synctest.Wait()
+		require.Zero(t, readTries(o.Dir), "a process that lives on proves the database")
+		require.NoError(t, s.Stop(t.Context()))
+	})
 }
 
 func TestUnwritableDirectoryIsAbsent(t *testing.T) {
