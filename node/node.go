@@ -210,11 +210,6 @@ func (n *Node) lock(context.Context) error {
 	return nil
 }
 
-// openSince returns the alerts that fire and changed after a version.
-func (n *Node) openSince(version uint64) []*alert.Alert {
-	return n.ledger.Held(nil, func(a *alert.Alert) bool { return a.Version > version && a.Fires() })
-}
-
 // startAlerts brings the spine up: journal, history, book, lead, dispatcher.
 func (n *Node) startAlerts(ctx context.Context) error {
 	c := n.o.Config
@@ -240,7 +235,10 @@ func (n *Node) startAlerts(ctx context.Context) error {
 
 	past := memory{n, map[alert.Origin]*alert.Origin{}}
 	n.events, n.inbox = v1.NewFeed(0, n.started.UnixNano()), ledger.NewInbox()
-	n.historian = history.New(history.Options{Store: n.store, Replay: past.replay, Open: n.openSince, Logger: n.o.Logger, Now: n.o.Now})
+	openSince := func(version uint64) []*alert.Alert { // what fires and changed after a version
+		return n.ledger.Held(nil, func(a *alert.Alert) bool { return a.Version > version && a.Fires() })
+	}
+	n.historian = history.New(history.Options{Store: n.store, Replay: past.replay, Open: openSince, Logger: n.o.Logger, Now: n.o.Now})
 	n.dispatcher = notify.NewDispatcher(notify.Options{Now: n.o.Now, Logger: n.o.Logger, Registerer: n.o.Registry})
 	n.lead = newLead(leadOptions{
 		Journal: n.journal, Inbox: n.inbox, Dispatcher: n.dispatcher, Historian: n.historian, Feed: feed{n.events},

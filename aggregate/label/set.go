@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -249,9 +250,7 @@ func (s Set) Pairs() []Pair {
 // Map returns the labels as a fresh map.
 func (s Set) Map() map[string]string {
 	m := make(map[string]string, 8)
-	for n, v := range s.All() {
-		m[n] = v
-	}
+	maps.Insert(m, s.All())
 	return m
 }
 

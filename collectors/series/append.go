@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -142,7 +143,7 @@ func (b *batch) add(s *Sample, sum *Appended) error {
 
 // validLabels says whether a new series may have these labels: a metric name, UTF-8 throughout, bounded, no name twice.
 func validLabels(ls labels.Labels) bool {
-	if ls.Len() > MaxLabels || ls.Get(labels.MetricName) == "" {
+	if ls.Len() > MaxLabels || ls.Get(model.MetricNameLabel) == "" {
 		return false
 	}
 	last, ok := "", true

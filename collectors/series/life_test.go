@@ -304,6 +304,7 @@ func TestKill(t *testing.T) {
 		for lines.Scan() { // what was acknowledged before the kill arrived
 			_, _ = fmt.Sscanf(lines.Text(), "stored %d", &last)
 		}
+		require.NoError(t, lines.Err())
 		_ = cmd.Wait()
 	}
 	require.GreaterOrEqual(t, last, 1600)

@@ -123,7 +123,7 @@ func setAsideHead(o Options, m *metrics, lost string) error {
 		}
 	}
 	m.repairs.WithLabelValues("head").Inc()
-	o.Logger.Error("sample store moved its head aside: "+lost, "to", filepath.Join(o.Dir, asideDir))
+	o.Logger.Error("sample store moved its head aside", "lost", lost, "to", filepath.Join(o.Dir, asideDir))
 	return nil
 }
 

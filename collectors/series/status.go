@@ -1,7 +1,7 @@
 package series
 
 import (
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/tsdb/index"
 )
 
@@ -14,7 +14,7 @@ func (d *DB) Status(limit int) Status {
 		return st
 	}
 	defer leave()
-	p := base.Head().Stats(labels.MetricName, max(limit, 1)).IndexPostingStats
+	p := base.Head().Stats(model.MetricNameLabel, max(limit, 1)).IndexPostingStats
 	st.HeadLabelPairs = p.NumLabelPairs
 	st.SeriesByMetric = nameCounts(p.CardinalityMetricsStats)
 	st.ValuesByLabel = nameCounts(p.CardinalityLabelStats)

@@ -204,8 +204,7 @@ func (l *loader) openUnused(name string) (File, error) {
 
 // loadSnapshots finds the newest snapshot and removes what is left over.
 func (l *loader) loadSnapshots(infos []FileInfo) error {
-	for i := len(infos) - 1; i >= 0; i-- {
-		info := infos[i]
+	for _, info := range slices.Backward(infos) {
 		at, ok := parseName(info.Name, snapshotPrefix)
 		if !ok {
 			if info.Name == snapshotTmp {

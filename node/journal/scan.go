@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // status is what stands at an offset of a file.
@@ -199,8 +200,8 @@ func (s *scanner) tail(off int64, limit Position, last bool, rerr error) span {
 		if err != nil || len(b) == 0 {
 			break
 		}
-		for i := len(b) - 1; i >= 0; i-- {
-			if b[i] != 0 {
+		for i, c := range slices.Backward(b) {
+			if c != 0 {
 				end = at + int64(i) + 1
 				break
 			}

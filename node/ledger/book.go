@@ -180,17 +180,6 @@ func (b *book) next() alert.Time {
 	return b.expiry[0].at
 }
 
-// get returns the alert with this identity, or nil.
-func (b *book) get(key alert.Key) *alert.Alert {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	slot, ok := b.byKey[hashKey(key.Tenant, key.Fingerprint)]
-	if !ok || b.slots[slot].Tenant != key.Tenant {
-		return nil
-	}
-	return b.slots[slot]
-}
-
 // Held returns every alert that matches and for which keep (nil: all) says yes,
 // in no order. Safe for concurrent use; keep must not block.
 func (p *Ledger) Held(ms label.Matchers, keep func(*alert.Alert) bool) []*alert.Alert {

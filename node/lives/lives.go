@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -64,8 +65,7 @@ func (l *List) Stop(ctx context.Context) error {
 	l.stops = nil
 	l.mu.Unlock()
 	var errs []error
-	for i := len(stops) - 1; i >= 0; i-- {
-		s := stops[i]
+	for _, s := range slices.Backward(stops) {
 		began := time.Now()
 		one, cancel := context.WithTimeout(ctx, stopEach)
 		err := s.stop(one)

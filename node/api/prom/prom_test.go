@@ -67,7 +67,7 @@ func (f fakeRules) RuleGroups() []RuleGroup { return f }
 type fakeTargets struct{}
 
 func (fakeTargets) Targets() ([]Target, []DroppedTarget) {
-	return []Target{
+	active := []Target{
 		{
 			DiscoveredLabels: map[string]string{"__address__": "127.0.0.1:9121", "job": "redis"},
 			Labels:           map[string]string{"instance": "127.0.0.1:9121", "job": "redis"},
@@ -79,9 +79,8 @@ func (fakeTargets) Targets() ([]Target, []DroppedTarget) {
 			ScrapePool: "node", ScrapeURL: "http://127.0.0.1:9100/metrics", GlobalURL: "http://web-1:9100/metrics", Health: "up",
 			ScrapeInterval: time.Minute, ScrapeTimeout: 10 * time.Second,
 		},
-	}, []DroppedTarget{
-		{DiscoveredLabels: map[string]string{"__address__": "x:1"}, ScrapePool: "node"},
 	}
+	return active, []DroppedTarget{{DiscoveredLabels: map[string]string{"__address__": "x:1"}, ScrapePool: "node"}}
 }
 
 type fakeMetadata struct{}

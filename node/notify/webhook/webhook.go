@@ -94,8 +94,7 @@ func (s *Sender) Send(ctx context.Context, m *notify.Message) (bool, error) {
 
 // withoutURL removes the address, which may hold a token, from an error.
 func withoutURL(err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
 		return fmt.Errorf("%s <redacted>: %w", ue.Op, ue.Err)
 	}
 	return err
