@@ -132,7 +132,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 		_, err = d.Instant(context.Background(), expr, c.now(), QueryOptions{})
-		if pe, ok := errors.AsType[*ParseError](err); ok {
+		if _, ok := errors.AsType[*ParseError](err); ok {
 			t.Fatalf("%q was accepted as %q but not evaluated: %v", expr, e.Pretty, err)
 		}
 	})
