@@ -218,7 +218,7 @@ func (p *Planner) Done(id string, o Outcome, _ alert.Time) (t Told, ok bool) {
 	l.note(t)
 	if l.missed {
 		l.missed = false
-		l.again = true
+		l.again = l.integ.live // one that is gone is told nothing, so it would be looked at for ever
 	}
 	p.sweep(g, fl.n.At)
 	return t, true
