@@ -74,8 +74,13 @@ func FreeAddress(t *testing.T) string {
 func Start(t *testing.T, bin string, args ...string) *Process {
 	t.Helper()
 	addr := FreeAddress(t)
-	p := &Process{URL: "http://" + addr, log: &logBuffer{}, done: make(chan struct{})}
-	p.cmd = exec.Command(bin, append([]string{"agent", "--http", addr}, args...)...)
+	return launch(t, "http://"+addr, exec.Command(bin, append([]string{"agent", "--http", addr}, args...)...))
+}
+
+// launch starts a program that answers /-/ready at a URL.
+func launch(t *testing.T, url string, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{URL: url, cmd: cmd, log: &logBuffer{}, done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	require.NoError(t, p.cmd.Start())
 	go func() { // ends with the process
@@ -91,7 +96,7 @@ func Start(t *testing.T, bin string, args ...string) *Process {
 	Eventually(t, 20*time.Second, func() error {
 		select {
 		case <-p.done:
-			t.Fatalf("the node ended:\n%s", p.log.String())
+			t.Fatalf("%s ended:\n%s", cmd.Path, p.log.String())
 		default:
 		}
 		_, err := p.Get("/-/ready")
