@@ -20,7 +20,7 @@ func (f feed) changes(cs []ledger.Change) {
 		c := &cs[i]
 		h := v1.Happening{At: c.At, Alert: c.After}
 		switch {
-		case c.After == nil:
+		case c.After == nil, c.Kind == alert.Unchanged:
 			continue
 		case c.Fires && !c.WasFiring:
 			h.Kind = v1.AlertBegan

@@ -166,6 +166,10 @@ func (l *lead) step(ctx context.Context) time.Time {
 
 // observe takes one change of an alert. l.mu is held.
 func (l *lead) observe(c *ledger.Change, now alert.Time) {
+	if c.After != nil && c.Kind == alert.Unchanged { // its end moved; else the planner would tell of the old one
+		l.planner.Observe(c.After, now)
+		return
+	}
 	l.fold.Replace(c.Before, c.After, c.WasFiring, c.Fires)
 	if c.After != nil {
 		l.planner.Observe(c.After, now)

@@ -17,6 +17,7 @@ import (
 //	  (an alertmanager.yml; the text URL stands for the receiver)
 //	events:
 //	  0s    fire    alertname=A host=h1
+//	  1s    hold 3s alertname=A host=h1  (ends by itself unless repeated)
 //	  3s    resolve alertname=A host=h1
 //	  1s    silence quiet host=h1        (quiet is its name here)
 //	  9s    unsilence quiet
@@ -81,14 +82,12 @@ func Labels(args []string) map[string]string {
 	return m
 }
 
-// AlertBody is the body of POST /api/v2/alerts for one alert.
-func AlertBody(labels map[string]string, starts time.Time, ended bool) []byte {
-	a := map[string]any{"labels": labels, "startsAt": starts.Format(time.RFC3339Nano)}
-	if ended {
-		a["endsAt"] = starts.Format(time.RFC3339Nano)
-		delete(a, "startsAt")
-	} else {
-		a["endsAt"] = starts.Add(time.Hour).Format(time.RFC3339Nano)
+// AlertBody is the body of POST /api/v2/alerts for one alert that fires now and
+// holds as long, or has ended where holds is 0.
+func AlertBody(labels map[string]string, now time.Time, holds time.Duration) []byte {
+	a := map[string]any{"labels": labels, "endsAt": now.Add(holds).Format(time.RFC3339Nano)}
+	if holds > 0 {
+		a["startsAt"] = now.Format(time.RFC3339Nano)
 	}
 	b, _ := json.Marshal([]any{a}) // texts only: it can't fail
 	return b

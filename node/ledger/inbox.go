@@ -76,6 +76,10 @@ func folded(cs []Change) []Change {
 			continue
 		}
 		first := out[i]
+		if c.Kind == alert.Unchanged { // only the end moved: the step stays what it was
+			out[i].After = c.After
+			continue
+		}
 		c.Before, c.WasFiring = first.Before, first.WasFiring
 		if first.Kind == alert.Began && c.Kind == alert.Updated {
 			c.Kind = alert.Began

@@ -38,7 +38,7 @@ type Change struct {
 	Before, After *alert.Alert
 	// WasFiring and Fires say whether the two fire.
 	WasFiring, Fires bool
-	// Kind is what the report did.
+	// Kind is what the report did. Unchanged with an After: only its end moved.
 	Kind alert.Change
 	// Expired says that it ended because its sender fell silent.
 	Expired bool
@@ -258,7 +258,10 @@ func (p *Ledger) handOn(pos journal.Position, err error) {
 				run = 0
 			}
 		}
-		if c.Kind != alert.Unchanged || c.After == nil {
+		switch {
+		case c.renews(): // nothing was written, but who waits for the end must know
+			real = append(real, *c)
+		case c.Kind != alert.Unchanged || c.After == nil:
 			if c.After != nil || c.Before.EndsAt >= p.began {
 				c.Pos = pos
 			}
@@ -268,6 +271,11 @@ func (p *Ledger) handOn(pos journal.Position, err error) {
 	if len(real) > 0 {
 		p.o.Changed(real)
 	}
+}
+
+// renews says whether a repeat said nothing new but moved the alert's end.
+func (c *Change) renews() bool {
+	return c.Kind == alert.Unchanged && c.Before != nil && c.After != nil && c.Fires && c.After.EndsAt != c.Before.EndsAt
 }
 
 func countsAlike(a, b *Change) bool {
@@ -316,15 +324,18 @@ func (p *Ledger) applyOne(b *intake.Batch, in *alert.Alert, now alert.Time) erro
 // returns the alert that the report goes on with, if there is one: what has
 // ended goes on only with another word about its end.
 func (p *Ledger) adopt(in *alert.Alert, now alert.Time) *alert.Alert {
-	var known *alert.Alert
+	_, known, clash := p.book.find(in.Tenant, in.Labels)
+	if clash {
+		known = nil
+	}
 	if in.Extra != nil {
-		known = p.book.findDedupe(in.Tenant, in.Source(), in.Extra.DedupeKey)
+		// The key says more than the labels, unless what it stood for is over.
+		if named := p.book.findDedupe(in.Tenant, in.Source(), in.Extra.DedupeKey); named != nil && (known == nil || named.Fires() || !known.Fires()) {
+			known = named
+		}
 	}
 	if known == nil {
-		var clash bool
-		if _, known, clash = p.book.find(in.Tenant, in.Labels); known == nil || clash {
-			return nil
-		}
+		return nil
 	}
 	if !known.Fires() && !in.ResolvedAt(now) {
 		return nil
