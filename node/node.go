@@ -143,8 +143,6 @@ func (n *Node) resolveTimeout() time.Duration {
 	return n.routing().file.ResolveTimeout
 }
 
-func (n *Node) tenant() string { return n.config().Node.Tenant }
-
 // Addr is where HTTP is served, once started; nil where it isn't.
 func (n *Node) Addr() net.Addr {
 	if n.listener == nil {

@@ -185,6 +185,7 @@ func TestHostileServer(t *testing.T) {
 		target, err := newTarget(&c, srv.Listener.Addr().String(), nil)
 		require.NoError(t, err)
 		var buf bytes.Buffer
+		target.timeout = time.Minute // the bomb takes its time under the race detector
 		_, err = target.fetch(t.Context(), client, "test", &buf)
 		require.ErrorContains(t, err, want)
 		require.LessOrEqual(t, buf.Len(), int(DefaultBodyLimit)+1)

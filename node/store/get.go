@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -87,8 +88,8 @@ func contains(b []byte, want uint64) bool {
 }
 
 func lastOf(c *chunk, id string) (Doc, bool) {
-	for i := len(c.ids) - 1; i >= 0; i-- {
-		if string(c.ids[i]) == id {
+	for i, held := range slices.Backward(c.ids) {
+		if string(held) == id {
 			return c.doc(i), true
 		}
 	}

@@ -128,7 +128,7 @@ groups:
 			`f:7:5: invalid parameter $a: override 1: a factor needs a number as base, not "5m"`,
 			`f:7:69: invalid time window: "someday" is no weekday`,
 			`f:7:85: invalid time window: "9-17" is no range of hours (09:00-18:00)`,
-			`f:7:103: match: no matchers`,
+			`f:7:103: match: invalid matcher "{": no matcher in it`,
 			`f:7:127: match: invalid matcher`,
 			`f:8:8: parameter "b": want a value, or a mapping with value and overrides`,
 			`f:9:9: unknown field "valeu"`,
