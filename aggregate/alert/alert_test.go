@@ -211,6 +211,25 @@ func TestDerived(t *testing.T) {
 	}
 }
 
+// Core reads the labels once and says what the three say one by one.
+func TestCoreAgrees(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.SampledFrom([]string{"", "null", "a", "b", "{HOST.NAME}"})
+		var pairs []label.Pair
+		for _, n := range []string{"alertname", "app", "application", "code", "errcode", "error_code", "service", "service_name", "status_code", "host"} {
+			pairs = append(pairs, label.Pair{Name: n, Value: text.Draw(t, n)})
+		}
+		l, err := label.New(pairs)
+		require.NoError(t, err)
+		a := &alert.Alert{Labels: l}
+		if rapid.Bool().Draw(t, "extra") {
+			a.Extra = &alert.Extra{Name: text.Draw(t, "Name"), Service: text.Draw(t, "Service"), ErrorCode: text.Draw(t, "Code")}
+		}
+		service, code, name := a.Core()
+		require.Equal(t, []string{a.Service(), a.ErrorCode(), a.Name()}, []string{service, code, name})
+	})
+}
+
 func TestTimeRange(t *testing.T) {
 	require.Zero(t, alert.At(time.Time{}))
 	require.Zero(t, alert.At(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)))

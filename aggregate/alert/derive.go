@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
@@ -47,6 +48,27 @@ func codeRank(name string) int {
 		return 4
 	}
 	return -1
+}
+
+// Core is what an alert is judged by: Service, ErrorCode and Name, read from the
+// labels in one go.
+func (a *Alert) Core() (service, code, name string) {
+	at := [2]int{1 << 30, 1 << 30}
+	for n, v := range a.Labels.All() {
+		if n == label.AlertName {
+			name = v
+		}
+		if r := serviceRank(n); r >= 0 && r < at[0] && !Absent(v) {
+			at[0], service = r, v
+		}
+		if r := codeRank(n); r >= 0 && r < at[1] && !Absent(v) {
+			at[1], code = r, v
+		}
+	}
+	if e := a.Extra; e != nil {
+		service, code, name = cmp.Or(e.Service, service), cmp.Or(e.ErrorCode, code), cmp.Or(e.Name, name)
+	}
+	return service, code, name
 }
 
 // Name is the name of the rule or condition.

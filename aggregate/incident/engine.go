@@ -10,6 +10,7 @@
 package incident
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
@@ -213,10 +214,10 @@ func codeOf(a *alert.Alert) (kind, code string) {
 // appendLink joins with a byte that no label value should hold, so that two
 // links can't be made equal by clever values.
 func appendLink(b []byte, a *alert.Alert) []byte {
-	_, code := codeOf(a)
+	service, code, name := a.Core()
 	b = append(append(b, a.Tenant...), 0)
-	b = append(append(b, a.Service()...), 0)
-	return append(b, code...)
+	b = append(append(b, service...), 0)
+	return append(b, cmp.Or(code, name)...)
 }
 
 func linkOf(a *alert.Alert) string { return string(appendLink(nil, a)) }

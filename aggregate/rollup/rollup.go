@@ -92,13 +92,15 @@ func (r *Rollup) Definition() label.Set { return r.Sample.Labels.Without(IsIdent
 // Fold keeps the rollups of one writer, alert by alert. It isn't safe for
 // concurrent use.
 type Fold struct {
-	rollups map[uint64]*Rollup // by mixed tenant and hash
+	at      map[uint64]int32 // mixed tenant and hash -> place in rollups
+	rollups []Rollup         // one slice: a storm is no work for the collector
+	free    []int32
 	changed []changed
 }
 
 // changed is a rollup to look at.
 type changed struct {
-	r   *Rollup
+	at  int32
 	was [5]uint32
 }
 
@@ -107,7 +109,7 @@ func (k Key) mix() uint64 { return uint64(k.Hash) ^ label.HashPair(k.Tenant, "")
 
 // NewFold returns an empty fold.
 func NewFold() *Fold {
-	return &Fold{rollups: map[uint64]*Rollup{}}
+	return &Fold{at: map[uint64]int32{}}
 }
 
 // Replace takes note that an alert's state before (nil: unknown) is now after
@@ -122,17 +124,18 @@ func (f *Fold) Replace(before, after *alert.Alert, wasFiring, fires bool) {
 	}
 	key := KeyOf(a)
 	id := key.mix()
-	r := f.rollups[id]
-	if r == nil {
+	at, known := f.at[id]
+	if !known {
 		if !fires {
 			return // the end of something that never counted
 		}
-		r = &Rollup{Hash: key.Hash, Sample: a}
-		f.rollups[id] = r
+		at = f.take(Rollup{Hash: key.Hash, Sample: a})
+		f.at[id] = at
 	}
+	r := &f.rollups[at]
 	if wasFiring != fires || fires && before != nil && before.Priority != after.Priority {
 		if r.noted == 0 {
-			f.changed = append(f.changed, changed{r, r.Firing})
+			f.changed = append(f.changed, changed{at, r.Firing})
 			r.noted = int32(len(f.changed))
 		}
 	}
@@ -147,6 +150,18 @@ func (f *Fold) Replace(before, after *alert.Alert, wasFiring, fires bool) {
 		r.Firing[min(after.Priority, alert.P4)]++
 		r.Sample = sample(r.Sample, after)
 	}
+}
+
+// take finds a place for a new rollup.
+func (f *Fold) take(r Rollup) int32 {
+	if n := len(f.free); n > 0 {
+		at := f.free[n-1]
+		f.free = f.free[:n-1]
+		f.rollups[at] = r
+		return at
+	}
+	f.rollups = append(f.rollups, r)
+	return int32(len(f.rollups) - 1)
 }
 
 func (r *Rollup) drop(p alert.Priority) {
@@ -179,21 +194,24 @@ func (f *Fold) Changed() []Change {
 	}
 	order := make([]at, len(f.changed))
 	for i := range f.changed {
-		order[i] = at{f.changed[i].r.Hash, i}
+		order[i] = at{f.rollups[f.changed[i].at].Hash, i}
 	}
 	slices.SortFunc(order, func(a, b at) int {
 		if c := cmp.Compare(a.hash, b.hash); c != 0 {
 			return c
 		}
-		return cmp.Compare(f.changed[a.i].r.Sample.Tenant, f.changed[b.i].r.Sample.Tenant)
+		return cmp.Compare(f.rollups[f.changed[a.i].at].Sample.Tenant, f.rollups[f.changed[b.i].at].Sample.Tenant)
 	})
 	out := make([]Change, len(order))
 	for k, o := range order {
 		c := &f.changed[o.i]
-		c.r.noted = 0
-		out[k] = Change{*c.r, c.was}
-		if c.r.Active() == 0 {
-			delete(f.rollups, c.r.Key().mix())
+		r := &f.rollups[c.at]
+		r.noted = 0
+		out[k] = Change{*r, c.was}
+		if r.Active() == 0 {
+			delete(f.at, r.Key().mix())
+			*r = Rollup{}
+			f.free = append(f.free, c.at)
 		}
 	}
 	f.changed = nil // a storm's list is not kept
@@ -202,12 +220,12 @@ func (f *Fold) Changed() []Change {
 
 // Get returns a copy of one rollup.
 func (f *Fold) Get(key Key) (Rollup, bool) {
-	r := f.rollups[key.mix()]
-	if r == nil {
+	at, ok := f.at[key.mix()]
+	if !ok {
 		return Rollup{}, false
 	}
-	return *r, true
+	return f.rollups[at], true
 }
 
 // Len counts the rollups.
-func (f *Fold) Len() int { return len(f.rollups) }
+func (f *Fold) Len() int { return len(f.at) }
