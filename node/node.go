@@ -209,7 +209,7 @@ func (n *Node) lock(context.Context) error {
 }
 
 // startAlerts brings the spine up: journal, history, book, lead, dispatcher.
-func (n *Node) startAlerts(ctx context.Context) error {
+func (n *Node) startAlerts(context.Context) error {
 	c := n.o.Config
 	var err error
 	n.store, err = store.Open(store.Options{

@@ -250,7 +250,7 @@ func TestFailedSyncMovesToANewSegment(t *testing.T) {
 	require.Equal(t, []string{"7:a", "7:b", "7:c"}, got)
 	require.Empty(t, rec.Lost)
 	require.NoError(t, j.Stop(t.Context()))
-	j = open(t, Options{FS: fs.cut(func(n int) int { return 0 }), SegmentBytes: 8192})
+	j = open(t, Options{FS: fs.cut(func(_ int) int { return 0 }), SegmentBytes: 8192})
 	got, rec = read(t, j)
 	require.Equal(t, []string{"7:a", "7:b", "7:c"}, got)
 	require.Empty(t, rec.Lost)
