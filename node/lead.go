@@ -204,7 +204,7 @@ func (l *lead) takeResults(now alert.Time) []journal.Record {
 	var records []journal.Record
 	for _, r := range l.results.take() {
 		told, ok := l.planner.Done(r.id, notice.Outcome{
-			Delivered: r.outcome.Delivered, At: alert.At(r.outcome.At), Attempts: uint32(r.outcome.Attempts), Err: errText(r.outcome.Err),
+			Delivered: r.outcome.Delivered, Unsure: r.outcome.Unsure, At: alert.At(r.outcome.At), Attempts: uint32(r.outcome.Attempts), Err: errText(r.outcome.Err),
 		}, now)
 		if ok {
 			records = appendRecord(records, kindTold, &told)

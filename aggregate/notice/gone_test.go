@@ -37,3 +37,43 @@ func TestIntegrationGoneInFlight(t *testing.T) {
 	require.Empty(t, p.Due(now))
 	require.Greater(t, p.Next(), now)
 }
+
+// TestLateAnswer: a receiver that had the message and didn't answer in time
+// may have heard that the alert began. So it hears that it ended, also after a
+// restart; one that was never reached doesn't.
+func TestLateAnswer(t *testing.T) {
+	for _, unsure := range []bool{true, false} {
+		for _, restart := range []bool{false, true} {
+			p := planner(t)
+			p.Observe(firing("t", "alertname", "x"), epoch)
+			now := epoch.Add(2 * time.Second)
+			n := p.Due(now)[0]
+			told, ok := p.Done(n.ID, Outcome{Unsure: unsure, At: now, Attempts: 1, Err: "no answer"}, now)
+			require.True(t, ok)
+			require.Equal(t, Failed, told.State)
+			b, err := told.AppendBinary(nil)
+			require.NoError(t, err)
+			told = Told{}
+			require.NoError(t, told.UnmarshalBinary(b))
+			ended := *firing("t", "alertname", "x")
+			ended.EndsAt, ended.UpdatedAt = now, now
+			if restart {
+				p = planner(t)
+				p.Load(told)
+			}
+			now = now.Add(time.Hour)
+			p.Observe(&ended, now)
+			require.Equal(t, unsure, p.Holds(ended.Key()))
+			due := p.Due(now)
+			if !unsure {
+				require.Empty(t, due)
+				continue
+			}
+			require.Len(t, due, 1)
+			require.Equal(t, AllResolved, due[0].Reason)
+			p.Done(due[0].ID, Outcome{Delivered: true, At: now, Attempts: 1}, now)
+			require.Empty(t, p.Due(now.Add(time.Hour)), "once")
+			require.False(t, p.Holds(ended.Key()))
+		}
+	}
+}

@@ -127,6 +127,12 @@ func (r *random) send(outcome func(n *Notice) string) {
 		case "fail":
 			o.Delivered = false
 			r.failed = true
+		case "late":
+			o.Delivered, o.Unsure = false, true
+			r.failed = true
+			if rapid.Bool().Draw(r.T, "arrived") {
+				r.hear(n)
+			}
 		case "hang":
 			r.hanging = append(r.hanging, n)
 			continue
@@ -249,7 +255,7 @@ func TestLaws(t *testing.T) {
 			if !faults {
 				return "ok"
 			}
-			return rapid.SampledFrom([]string{"ok", "ok", "fail", "lose", "hang"}).Draw(rt, "outcome")
+			return rapid.SampledFrom([]string{"ok", "ok", "fail", "late", "lose", "hang"}).Draw(rt, "outcome")
 		}
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			r.step(confs)

@@ -35,6 +35,7 @@ func (p *Planner) Load(t Told) {
 			l.finish(id)
 		}
 	case Failed:
+		l.merge(claimed(sorted(t.Episodes)))
 		l.finish(t.ID)
 	}
 	p.touched = append(p.touched, g)
@@ -138,8 +139,8 @@ func (p *Planner) settleGroup(g *group) {
 func claimed(eps []Episode) []Episode {
 	out := make([]Episode, 0, len(eps))
 	for _, e := range eps {
-		if e.Begun > 0 {
-			out = append(out, Episode{Fingerprint: e.Fingerprint, Onset: e.Onset, At: e.At, Claimed: e.Begun})
+		if n := max(e.Begun, e.Claimed); n > 0 {
+			out = append(out, Episode{Fingerprint: e.Fingerprint, Onset: e.Onset, At: e.At, Claimed: n})
 		}
 	}
 	return out

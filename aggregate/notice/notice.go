@@ -181,6 +181,9 @@ func (p *Planner) Claim(id string) (Told, bool) {
 type Outcome struct {
 	// Delivered: the receiver has it. Otherwise it was given up.
 	Delivered bool
+	// Unsure: given up, but an attempt may have arrived: the receiver had it
+	// and didn't answer.
+	Unsure bool
 	// At is when.
 	At alert.Time
 	// Err is the last error in words, "" for none.
@@ -203,13 +206,21 @@ func (p *Planner) Done(id string, o Outcome, _ alert.Time) (t Told, ok bool) {
 	l.flight = nil
 	t = fl.told
 	t.At, t.Err, t.Attempts, t.State = o.At, o.Err, o.Attempts, Failed
-	if o.Delivered {
+	switch {
+	case o.Delivered:
 		t.State = Delivered
 		l.settleClaims(&t)
 		l.merge(t.Episodes)
 		l.sent = max(l.sent, o.At)
 		l.failed = false
-	} else {
+	case o.Unsure:
+		// Told again in any case. But who may have heard that it began hears
+		// that it ended.
+		t.Episodes = claimed(t.Episodes)
+		l.merge(t.Episodes)
+		l.failed = true
+	default:
+		t.Episodes = nil
 		l.failed = true
 	}
 	if fl.reloads != p.reloads {

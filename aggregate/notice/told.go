@@ -63,7 +63,8 @@ const (
 	// Delivered: the receiver has it. Also the form in which what is known is
 	// written anew by Records.
 	Delivered State = 2
-	// Failed: given up; the receiver doesn't have it.
+	// Failed: given up. The receiver doesn't have it, or, where the record has
+	// episodes, may have it: their Claimed says of what it may have heard.
 	Failed State = 3
 )
 

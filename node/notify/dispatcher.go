@@ -22,10 +22,17 @@ type Sender interface {
 // Outcome is what became of a job.
 type Outcome struct {
 	Delivered bool
-	Attempts  int
-	Err       error // of the last attempt; nil when delivered
-	At        time.Time
+	// Unsure: not known to be delivered, but an attempt may have arrived all
+	// the same: the receiver had the message and didn't answer in time.
+	Unsure   bool
+	Attempts int
+	Err      error // of the last attempt; nil when delivered
+	At       time.Time
 }
+
+// ErrUnanswered marks the error of an attempt that the receiver may have taken:
+// it was sent, and no answer came.
+var ErrUnanswered = errors.New("no answer")
 
 // Job is one message for one integration.
 type Job struct {
@@ -51,7 +58,9 @@ type Options struct {
 // ErrNoSender: a job names an integration that isn't configured (any more).
 var ErrNoSender = errors.New("no such receiver integration")
 
-// Dispatcher sends jobs: each integration has its own queue and workers.
+// Dispatcher sends jobs: each integration has its own queue and workers. A job
+// that waits for its next attempt occupies no worker, so a message that its
+// receiver refuses doesn't hold up the others.
 type Dispatcher struct {
 	o      Options
 	ctx    context.Context
@@ -72,8 +81,16 @@ type Dispatcher struct {
 type lane struct {
 	key     string
 	sender  Sender
-	queue   []Job
+	queue   []*task
+	paused  map[*task]*time.Timer // between two attempts
 	workers int
+}
+
+// task is a job under way.
+type task struct {
+	Job
+	wait *backoff.ExponentialBackOff
+	out  Outcome
 }
 
 // NewDispatcher returns a dispatcher without senders.
@@ -116,15 +133,14 @@ func NewDispatcher(o Options) *Dispatcher {
 	return d
 }
 
-// Configure replaces the senders. Jobs already queued go to the new sender of
-// their integration; where there is none they end with ErrNoSender.
+// Configure replaces the senders. Jobs that wait go to the new sender of their
+// integration; where there is none they end with ErrNoSender.
 func (d *Dispatcher) Configure(senders map[string]Sender) {
 	d.mu.Lock()
-	var orphans []Job
+	var orphans []*task
 	for key, l := range d.lanes {
 		if senders[key] == nil {
-			orphans = append(orphans, l.queue...)
-			l.queue = nil
+			orphans = append(orphans, l.drain()...)
 			delete(d.lanes, key)
 		}
 	}
@@ -133,17 +149,38 @@ func (d *Dispatcher) Configure(senders map[string]Sender) {
 			l.sender = s
 			continue
 		}
-		d.lanes[key] = &lane{key: key, sender: s}
+		d.lanes[key] = &lane{key: key, sender: s, paused: map[*task]*time.Timer{}}
 	}
 	d.mu.Unlock()
-	for _, j := range orphans {
-		j.Done(Outcome{Err: fmt.Errorf("%w: %s", ErrNoSender, j.Integration), At: d.o.Now()})
+	for _, t := range orphans {
+		d.end(t, fmt.Errorf("%w: %s", ErrNoSender, t.Integration))
 	}
+}
+
+// drain takes all jobs out that no worker has. d.mu is held.
+func (l *lane) drain() []*task {
+	out := l.queue
+	for t, timer := range l.paused {
+		timer.Stop() // one that has fired finds the job gone
+		out = append(out, t)
+	}
+	l.queue = nil
+	clear(l.paused)
+	return out
+}
+
+// end reports a job that no further attempt is made for.
+func (d *Dispatcher) end(t *task, err error) {
+	t.out.Err = err
+	t.out.At = d.o.Now()
+	t.Done(t.out)
 }
 
 // Submit queues a job and returns at once. Done is called exactly once, from
 // another goroutine or, where the job can't be queued, from this one.
 func (d *Dispatcher) Submit(j Job) {
+	t := &task{Job: j, wait: backoff.NewExponentialBackOff()}
+	t.wait.InitialInterval, t.wait.MaxInterval = d.o.FirstRetry, d.o.MaxRetry
 	d.mu.Lock()
 	l := d.lanes[j.Integration]
 	if l == nil || d.closed {
@@ -153,15 +190,38 @@ func (d *Dispatcher) Submit(j Job) {
 		if closed {
 			err = context.Canceled
 		}
-		j.Done(Outcome{Err: err, At: d.o.Now()})
+		d.end(t, err)
 		return
 	}
-	l.queue = append(l.queue, j)
+	d.queue(l, t)
+	d.mu.Unlock()
+}
+
+// queue gives a lane a job to attempt. d.mu is held.
+func (d *Dispatcher) queue(l *lane, t *task) {
+	l.queue = append(l.queue, t)
 	if l.workers < d.o.Concurrency {
 		l.workers++
 		d.wg.Go(func() { d.work(l) })
 	}
-	d.mu.Unlock()
+}
+
+// pause lets a job wait for its next attempt; false: the lane is gone.
+func (d *Dispatcher) pause(l *lane, t *task, wait time.Duration) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.lanes[l.key] != l {
+		return false
+	}
+	l.paused[t] = time.AfterFunc(wait, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if _, waits := l.paused[t]; waits {
+			delete(l.paused, t)
+			d.queue(l, t)
+		}
+	})
+	return true
 }
 
 // Stop ends all attempts and returns when none is left, or with ctx's error.
@@ -169,8 +229,15 @@ func (d *Dispatcher) Submit(j Job) {
 func (d *Dispatcher) Stop(ctx context.Context) error {
 	d.mu.Lock()
 	d.closed = true
+	var waiting []*task
+	for _, l := range d.lanes {
+		waiting = append(waiting, l.drain()...)
+	}
 	d.mu.Unlock()
 	d.cancel(context.Canceled)
+	for _, t := range waiting {
+		d.end(t, context.Canceled)
+	}
 	done := make(chan struct{})
 	go func() { // ends with the workers, whose context has ended
 		d.wg.Wait()
@@ -184,7 +251,7 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	}
 }
 
-// work sends a lane's jobs until the queue is empty.
+// work attempts a lane's jobs until the queue is empty.
 func (d *Dispatcher) work(l *lane) {
 	for {
 		d.mu.Lock()
@@ -193,54 +260,43 @@ func (d *Dispatcher) work(l *lane) {
 			d.mu.Unlock()
 			return
 		}
-		j := l.queue[0]
-		l.queue[0] = Job{}
+		t := l.queue[0]
+		l.queue[0] = nil
 		l.queue = l.queue[1:]
 		sender := l.sender
 		d.mu.Unlock()
-		j.Done(d.deliver(sender, j))
+		wait, again := d.attempt(sender, t)
+		if again && d.pause(l, t, wait) {
+			continue
+		}
+		if !t.out.Delivered {
+			d.failed.WithLabelValues(t.Integration).Inc()
+			d.o.Logger.Warn("notification not delivered", "integration", t.Integration, "group", t.Message.GroupKey, "attempts", t.out.Attempts, "err", t.out.Err)
+		}
+		t.Done(t.out)
 	}
 }
 
-// deliver tries until the message is delivered, trying again is useless, or the
-// deadline passes.
-func (d *Dispatcher) deliver(s Sender, j Job) Outcome {
-	ctx, cancel := context.WithDeadlineCause(d.ctx, j.Deadline, errDeadline)
+// attempt tries once. It is worth another attempt after wait unless the message
+// was delivered, trying again is useless, or the deadline would pass.
+func (d *Dispatcher) attempt(s Sender, t *task) (wait time.Duration, again bool) {
+	ctx, cancel := context.WithDeadlineCause(d.ctx, t.Deadline, errDeadline)
 	defer cancel()
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = d.o.FirstRetry, d.o.MaxRetry
-	var out Outcome
-	for {
-		out.Attempts++
-		began := d.o.Now()
-		retry, err := s.Send(ctx, j.Message)
-		out.At = d.o.Now()
-		d.latency.WithLabelValues(j.Integration).Observe(out.At.Sub(began).Seconds())
-		out.Err = err
-		if err == nil {
-			d.attempts.WithLabelValues(j.Integration, "ok").Inc()
-			d.sent.WithLabelValues(j.Integration).Inc()
-			out.Delivered = true
-			return out
-		}
-		d.attempts.WithLabelValues(j.Integration, "error").Inc()
-		pause := wait.NextBackOff()
-		if !retry || ctx.Err() != nil || out.At.Add(pause).After(j.Deadline) {
-			break
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
-		if ctx.Err() != nil {
-			break
-		}
+	t.out.Attempts++
+	began := d.o.Now()
+	retry, err := s.Send(ctx, t.Message)
+	t.out.At, t.out.Err = d.o.Now(), err
+	d.latency.WithLabelValues(t.Integration).Observe(t.out.At.Sub(began).Seconds())
+	if err == nil {
+		d.attempts.WithLabelValues(t.Integration, "ok").Inc()
+		d.sent.WithLabelValues(t.Integration).Inc()
+		t.out.Delivered, t.out.Unsure = true, false
+		return 0, false
 	}
-	d.failed.WithLabelValues(j.Integration).Inc()
-	d.o.Logger.Warn("notification not delivered", "integration", j.Integration, "group", j.Message.GroupKey, "attempts", out.Attempts, "err", out.Err)
-	return out
+	d.attempts.WithLabelValues(t.Integration, "error").Inc()
+	t.out.Unsure = t.out.Unsure || errors.Is(err, ErrUnanswered)
+	wait = t.wait.NextBackOff()
+	return wait, retry && ctx.Err() == nil && !t.out.At.Add(wait).After(t.Deadline)
 }
 
 // errDeadline says why an attempt was cut off.

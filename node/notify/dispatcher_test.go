@@ -108,6 +108,75 @@ func TestHungReceiverDelaysNobodyElse(t *testing.T) {
 	})
 }
 
+// TestRefusedMessageDelaysNobody: many messages that a receiver answers with an
+// error wait for their next attempt beside the others, not in front of them.
+func TestRefusedMessageDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := notify.NewDispatcher(notify.Options{})
+		d.Configure(map[string]notify.Sender{"a": poisoned{}})
+		began := time.Now()
+		bad, good := make(chan notify.Outcome, 50), make(chan notify.Outcome, 1)
+		submit := func(group string, done chan notify.Outcome) {
+			d.Submit(notify.Job{
+				Integration: "a", Message: &notify.Message{GroupKey: group}, Deadline: began.Add(time.Hour),
+				Done: func(o notify.Outcome) { done <- o },
+			})
+		}
+		for range cap(bad) {
+			submit("bad", bad)
+		}
+		submit("good", good)
+		o := <-good
+		require.True(t, o.Delivered)
+		require.Zero(t, o.At.Sub(began))
+		time.Sleep(time.Minute)
+		d.Configure(map[string]notify.Sender{"a": &script{}}) // the next attempt is the new sender's
+		for range cap(bad) {
+			o := <-bad
+			require.True(t, o.Delivered)
+			require.Greater(t, o.Attempts, 2)
+		}
+		require.NoError(t, d.Stop(t.Context()))
+	})
+}
+
+// TestWaitingJobsEnd: a job between two attempts ends once, by Stop or with its
+// integration, and what may have arrived is known.
+func TestWaitingJobsEnd(t *testing.T) {
+	for name, end := range map[string]func(*notify.Dispatcher){
+		"stop": func(d *notify.Dispatcher) { _ = d.Stop(context.Background()) },
+		"gone": func(d *notify.Dispatcher) { d.Configure(nil) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := notify.NewDispatcher(notify.Options{FirstRetry: time.Hour, MaxRetry: time.Hour})
+			d.Configure(map[string]notify.Sender{"a": &script{answers: []error{notify.ErrUnanswered}, retry: true}})
+			var got []notify.Outcome
+			d.Submit(notify.Job{
+				Integration: "a", Message: &notify.Message{}, Deadline: time.Now().Add(24 * time.Hour),
+				Done: func(o notify.Outcome) { got = append(got, o) },
+			})
+			synctest.Wait()
+			require.Empty(t, got, name)
+			end(d)
+			time.Sleep(3 * time.Hour)
+			require.Len(t, got, 1, name)
+			require.False(t, got[0].Delivered, name)
+			require.True(t, got[0].Unsure, name)
+			require.NoError(t, d.Stop(t.Context()))
+		})
+	}
+}
+
+// poisoned refuses the messages of one group.
+type poisoned struct{}
+
+func (poisoned) Send(_ context.Context, m *notify.Message) (bool, error) {
+	if m.GroupKey == "bad" {
+		return true, errDown
+	}
+	return false, nil
+}
+
 func TestStopEndsWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := notify.NewDispatcher(notify.Options{})

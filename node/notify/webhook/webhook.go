@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fenghuo-mesh/fenghuo/node/notify"
@@ -47,7 +49,9 @@ func New(o Options) *Sender {
 }
 
 // Send implements notify.Sender. Server errors, 429 and broken connections may
-// be tried again, other refusals may not.
+// be tried again, other refusals may not. Where the whole message was sent and
+// no answer came, or only that a gateway waited in vain, the error is
+// notify.ErrUnanswered.
 func (s *Sender) Send(ctx context.Context, m *notify.Message) (bool, error) {
 	target := s.o.URL
 	if s.o.URLFile != "" {
@@ -62,6 +66,10 @@ func (s *Sender) Send(ctx context.Context, m *notify.Message) (bool, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, s.o.Timeout, fmt.Errorf("configured webhook timeout of %s passed", s.o.Timeout))
 		defer cancel()
 	}
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(w httptrace.WroteRequestInfo) { sent.Store(sent.Load() || w.Err == nil) },
+	})
 	body := m.AppendJSON(make([]byte, 0, 1024), s.o.MaxAlerts)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
@@ -73,10 +81,14 @@ func (s *Sender) Send(ctx context.Context, m *notify.Message) (bool, error) {
 	req.Header.Set("Idempotency-Key", m.ID)
 	resp, err := s.o.Client.Do(req)
 	if err != nil {
+		err = withoutURL(err)
 		if ctx.Err() != nil {
-			return true, fmt.Errorf("%w: %w", withoutURL(err), context.Cause(ctx))
+			err = fmt.Errorf("%w: %w", err, context.Cause(ctx))
 		}
-		return true, withoutURL(err)
+		if sent.Load() {
+			err = fmt.Errorf("%w: %w", notify.ErrUnanswered, err)
+		}
+		return true, err
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
@@ -86,6 +98,9 @@ func (s *Sender) Send(ctx context.Context, m *notify.Message) (bool, error) {
 	}
 	retry := resp.StatusCode/100 == 5 || resp.StatusCode == http.StatusTooManyRequests
 	err = fmt.Errorf("unexpected status code %d", resp.StatusCode)
+	if resp.StatusCode == http.StatusGatewayTimeout {
+		err = fmt.Errorf("%w: %w", notify.ErrUnanswered, err)
+	}
 	if t := strings.TrimSpace(string(text)); t != "" {
 		err = fmt.Errorf("%w: %s", err, t)
 	}

@@ -44,6 +44,7 @@ func TestConnectionErrorHidesTheAddress(t *testing.T) {
 	srv.Close()
 	retry, err := webhook.New(webhook.Options{URL: srv.URL + "/secret"}).Send(t.Context(), &notify.Message{})
 	require.Error(t, err)
+	require.NotErrorIs(t, err, notify.ErrUnanswered, "nobody was reached")
 	require.True(t, retry)
 	require.NotContains(t, err.Error(), "secret")
 }
@@ -57,6 +58,7 @@ func TestTimeoutAndURLFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(srv.URL+"\n"), 0o600))
 	retry, err := webhook.New(webhook.Options{URLFile: file, Timeout: 20 * time.Millisecond}).Send(t.Context(), &notify.Message{})
 	require.ErrorContains(t, err, "webhook timeout of 20ms")
+	require.ErrorIs(t, err, notify.ErrUnanswered)
 	require.True(t, retry)
 	_, err = webhook.New(webhook.Options{URLFile: file + ".gone"}).Send(t.Context(), &notify.Message{})
 	require.ErrorIs(t, err, os.ErrNotExist)
