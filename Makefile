@@ -84,8 +84,9 @@ deps: ## write the list of modules linked into the program (docs/deps-linux-amd6
 	$(GO) test -count=1 -run '^TestDependencies$$' . -update
 
 .PHONY: bench
-bench: ## run the benchmarks; docs/benchmarks.md says how to read them
+bench: ## run the benchmarks, then the program beside Alertmanager; docs/benchmarks.md says how to read them
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(PKG)
+	FENGHUO_BENCH=1 $(GO) test -count=1 -run '^TestBench' -v -timeout 60m ./node/lab
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder for FUZZTIME each (10s)
