@@ -28,6 +28,7 @@ type dedupeKey struct{ tenant, source, key string }
 // undo restores one slot; a batch that can't be stored is taken back.
 type undo struct {
 	slot int32
+	key  int32 // the slot that the sender's own key stood for; -1: none
 	old  *alert.Alert
 }
 
@@ -82,25 +83,41 @@ func (b *book) put(slot int32, a *alert.Alert) undo {
 		b.byKey[hashKey(a.Tenant, a.Labels.Fingerprint())] = slot
 		b.sketch[slot] = sketchOf(a.Labels)
 	}
-	old := b.slots[slot]
+	old, key := b.slots[slot], int32(-1)
+	if is := dedupeOf(a); is.key != "" {
+		if has, ok := b.dedupe[is]; ok {
+			key = has
+		}
+	}
 	b.slots[slot] = a
 	b.index(slot, old, a)
 	b.schedule(slot, a.EndsAt)
-	return undo{slot, old}
+	return undo{slot, key, old}
 }
 
-// index keeps the senders' own keys.
+// index keeps the senders' own keys. A key stands for the alert that fires under
+// it, or for the last one that did: so it does whatever the order in which
+// alerts are read from disk.
 func (b *book) index(slot int32, old, a *alert.Alert) {
 	was, is := dedupeOf(old), dedupeOf(a)
-	if was == is {
-		return
-	}
-	if was.key != "" && b.dedupe[was] == slot {
+	if was != is && was.key != "" && b.dedupe[was] == slot {
 		delete(b.dedupe, was)
 	}
-	if is.key != "" {
-		b.dedupe[is] = slot
+	if is.key == "" {
+		return
 	}
+	if has, ok := b.dedupe[is]; ok && (has == slot || b.slots[has] != nil && outranks(b.slots[has], a)) {
+		return
+	}
+	b.dedupe[is] = slot
+}
+
+// outranks says whether a key stands for x rather than for y.
+func outranks(x, y *alert.Alert) bool {
+	if x.Fires() != y.Fires() {
+		return x.Fires()
+	}
+	return x.Version > y.Version
 }
 
 func dedupeOf(a *alert.Alert) dedupeKey {
@@ -125,12 +142,20 @@ func (b *book) take() int32 {
 // back takes changes back, last first. b.mu is held for writing.
 func (b *book) back(done []undo) {
 	for _, u := range slices.Backward(done) {
+		is := dedupeOf(b.slots[u.slot])
 		if u.old == nil {
 			b.drop(u.slot)
-			continue
+		} else {
+			b.index(u.slot, b.slots[u.slot], u.old)
+			b.slots[u.slot] = u.old
 		}
-		b.index(u.slot, b.slots[u.slot], u.old)
-		b.slots[u.slot] = u.old
+		switch {
+		case is.key == "":
+		case u.key < 0:
+			delete(b.dedupe, is)
+		default:
+			b.dedupe[is] = u.key
+		}
 	}
 }
 
