@@ -27,14 +27,10 @@ type memory struct {
 // incidents. What can't be read is counted and said, and never stops the start.
 func (m memory) recover() error {
 	n := m.n
-	var alerts, strange int
+	var strange int
 	rec, err := n.journal.Replay(func(_ journal.Position, r journal.Record) error {
-		ok := m.restore(r)
-		switch {
-		case !ok:
+		if !m.restore(r) {
 			strange++
-		case r.Kind == kindAlert:
-			alerts++
 		}
 		return nil
 	})
@@ -45,7 +41,7 @@ func (m memory) recover() error {
 		n.o.Logger.Warn("journal: records of an unknown kind or form were left out", "records", strange)
 	}
 	n.ledger.Recovered()
-	n.o.Logger.Info("journal read", "alerts", n.ledger.Len(), "records", alerts, "result", fmt.Sprint(rec))
+	n.o.Logger.Info("journal read", "alerts", n.ledger.Len(), "records", rec.SnapshotRecords+rec.Records, "unfinished_bytes", rec.TornBytes)
 	return nil
 }
 

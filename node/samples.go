@@ -103,7 +103,7 @@ func (n *Node) buildSamples(c *config.Config) (*measured, error) {
 	if c.Host.Enabled {
 		m.reg = prometheus.NewRegistry()
 		o := host.Options{
-			Interval: c.Host.Interval.Std(), Timeout: c.Host.Deadline.Std(), Instance: c.Node.Name, Sink: n.samples.db,
+			Interval: c.Host.Interval.Std(), Timeout: c.Host.Deadline.Std(), Instance: c.Node.Name, Job: c.Host.Job, Sink: n.samples.db,
 			Logger: n.o.Logger, Registerer: m.reg, Now: n.o.Now,
 		}
 		for name, on := range c.Host.Collectors {

@@ -107,6 +107,9 @@ type Host struct {
 	// How long one collector may take before it counts as failed; it must be less than the interval. A collector that hangs (a dead mount)
 	// holds up nobody else. Applied on reload.
 	Deadline Duration `yaml:"deadline"`
+	// The job label of this machine's series, as rules and dashboards at hand select it: node in most of them, node-exporter in those of
+	// kube-prometheus. 1 to 63 bytes. Applied on reload.
+	Job string `yaml:"job"`
 	// Collectors to switch on or off by name, for example {systemd: false}. What is not named keeps its default. Applied on reload.
 	Collectors map[string]bool `yaml:"collectors"`
 }

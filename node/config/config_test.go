@@ -58,7 +58,7 @@ func TestParseReadsEverySetting(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "- job_name: mysql\n  static_configs:\n    - targets: [\"127.0.0.1:9104\"]\n", string(text))
 	require.Equal(t, "testdata/full.yml", c.ScrapeConfigs.File())
-	require.Equal(t, 33, c.ScrapeConfigs.Line())
+	require.Equal(t, 34, c.ScrapeConfigs.Line())
 }
 
 // TestFullFileNamesEverySetting keeps testdata/full.yml full: a field that

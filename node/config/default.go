@@ -29,7 +29,7 @@ func Default() *Config {
 		Gossip: Gossip{Listen: "0.0.0.0:" + DefaultGossipPort},
 		QUIC:   QUIC{Listen: "0.0.0.0:" + DefaultQUICPort},
 		Log:    Log{Level: "info", Format: "text"},
-		Host:   Host{Enabled: true, Interval: Duration(15 * time.Second), Deadline: Duration(5 * time.Second)},
+		Host:   Host{Enabled: true, Interval: Duration(15 * time.Second), Deadline: Duration(5 * time.Second), Job: "node"},
 		Series: Series{Retention: Duration(9 * day), MaxBytes: 512 << 20, MaxSeries: 50_000},
 		Rules:  Rules{EvaluationInterval: Duration(15 * time.Second)},
 		Journal: Journal{

@@ -218,6 +218,7 @@ func (v *checker) measures() {
 	if v.Host.Deadline >= v.Host.Interval {
 		v.fail("host.deadline", "%s is not less than host.interval, %s", v.Host.Deadline, v.Host.Interval)
 	}
+	v.form("host.job", v.Host.Job, nameForm, "letters, digits, '.', '_' and '-', at most 63")
 	for _, name := range slices.Sorted(maps.Keys(v.Host.Collectors)) {
 		v.form(join("host.collectors", name), name, collectorForm, "lower-case letters, digits and '_'")
 	}
