@@ -82,18 +82,9 @@ func Labels(args []string) map[string]string {
 	return m
 }
 
-// AlertBody is the body of POST /api/v2/alerts for one alert that fires now, or
-// ends now.
-func AlertBody(labels map[string]string, now time.Time, ended bool) []byte {
-	if ended {
-		return HeldBody(labels, now, 0)
-	}
-	return HeldBody(labels, now, time.Hour)
-}
-
-// HeldBody is the same for an alert that ends by itself after a time, or has
-// ended where that is 0.
-func HeldBody(labels map[string]string, now time.Time, holds time.Duration) []byte {
+// AlertBody is the body of POST /api/v2/alerts for one alert that fires now and
+// holds as long, or has ended where holds is 0.
+func AlertBody(labels map[string]string, now time.Time, holds time.Duration) []byte {
 	a := map[string]any{"labels": labels, "endsAt": now.Add(holds).Format(time.RFC3339Nano)}
 	if holds > 0 {
 		a["startsAt"] = now.Format(time.RFC3339Nano)

@@ -59,13 +59,15 @@ func play(t *testing.T, s *lab.Scenario, st stage) {
 		var err error
 		var b []byte
 		switch e.Verb {
-		case "fire", "resolve":
-			_, err = st.call(http.MethodPost, "/api/v2/alerts", lab.AlertBody(lab.Labels(e.Args), time.Now(), e.Verb == "resolve"))
+		case "fire":
+			_, err = st.call(http.MethodPost, "/api/v2/alerts", lab.AlertBody(lab.Labels(e.Args), time.Now(), time.Hour))
+		case "resolve":
+			_, err = st.call(http.MethodPost, "/api/v2/alerts", lab.AlertBody(lab.Labels(e.Args), time.Now(), 0))
 		case "hold":
 			var holds time.Duration
 			holds, err = time.ParseDuration(e.Args[0])
 			require.NoError(t, err)
-			_, err = st.call(http.MethodPost, "/api/v2/alerts", lab.HeldBody(lab.Labels(e.Args[1:]), time.Now(), holds))
+			_, err = st.call(http.MethodPost, "/api/v2/alerts", lab.AlertBody(lab.Labels(e.Args[1:]), time.Now(), holds))
 		case "silence":
 			b, err = st.call(http.MethodPost, "/api/v2/silences", lab.SilenceBody(lab.Labels(e.Args[1:]), time.Now()))
 			var id struct {
