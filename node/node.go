@@ -103,6 +103,7 @@ func New(o Options) (*Node, error) {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
+	o.Now = steady(o.Now, o.Logger).now
 	n := &Node{o: o, conf: o.Config, failed: make(chan error, 1)}
 	n.lives = lives.List{Logger: o.Logger, Fatal: n.fatal}
 	return n, nil

@@ -38,6 +38,7 @@ func (p *Planner) Next() alert.Time {
 // Due returns what must be told now, in a fixed order. Each notice must come
 // back by Done once, whatever became of it.
 func (p *Planner) Due(now alert.Time) []*Notice {
+	p.now = now
 	p.settle()
 	if now < p.opts.HoldUntil {
 		return nil

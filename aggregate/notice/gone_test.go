@@ -77,3 +77,20 @@ func TestLateAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestSentInTheFuture: the clock was hours ahead when a group was told last,
+// and is right since the restart. News of the group wait one interval, no more.
+func TestSentInTheFuture(t *testing.T) {
+	old := planner(t)
+	old.Observe(firing("t", "alertname", "x"), epoch)
+	ahead := epoch.Add(8 * time.Hour)
+	n := old.Due(ahead)[0]
+	told, ok := old.Done(n.ID, Outcome{Delivered: true, At: ahead, Attempts: 1}, ahead)
+	require.True(t, ok)
+	p := planner(t)
+	p.Load(told)
+	p.Observe(firing("t", "alertname", "x"), epoch)
+	p.Observe(firing("t", "alertname", "y"), epoch)
+	require.LessOrEqual(t, p.Next(), epoch.Add(route.DefaultGroupInterval))
+	require.Len(t, p.Due(epoch.Add(route.DefaultGroupInterval)), 1)
+}

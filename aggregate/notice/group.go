@@ -136,12 +136,13 @@ func (g *group) start(a *alert.Alert, now alert.Time) {
 	if a.StartsAt.Add(wait) < now {
 		g.next = now
 	}
-	g.resume()
+	g.resume(now)
 }
 
 // resume holds a group whose log comes from disk to its interval, unless the
-// outcome of an attempt is unknown.
-func (g *group) resume() {
+// outcome of an attempt is unknown. A time of sending that is ahead of now comes
+// from a clock that was wrong then.
+func (g *group) resume(now alert.Time) {
 	var sent alert.Time
 	for i := range g.logs {
 		l := &g.logs[i]
@@ -153,7 +154,7 @@ func (g *group) resume() {
 		}
 	}
 	if sent != 0 {
-		g.next = max(g.next, sent.Add(g.interval()))
+		g.next = max(g.next, min(sent, now).Add(g.interval()))
 	}
 }
 

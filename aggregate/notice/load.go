@@ -130,7 +130,7 @@ func (p *Planner) settleGroup(g *group) {
 		}
 	}
 	if len(g.members) > 0 && !g.flushed {
-		g.resume()
+		g.resume(p.now)
 		p.timers.fix(g)
 	}
 }
@@ -168,7 +168,7 @@ func (p *Planner) attach(g *group, i uint32) {
 	}
 	if len(g.members) == 0 {
 		g.next, g.flushed = 1, false
-		g.resume()
+		g.resume(p.now)
 	}
 	g.members = append(g.members, i)
 	s.enter(g)

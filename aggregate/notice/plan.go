@@ -120,6 +120,7 @@ type Planner struct {
 	roster
 	registry
 
+	now     alert.Time // as last heard
 	timers  timers
 	flights map[string]*flight
 	seq     uint64
@@ -196,6 +197,7 @@ func (p *Planner) Configure(c Config, now alert.Time) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	p.now = now
 	p.tree, p.intervals, p.inhibit = c.Tree, c.Intervals, inhibit.New(c.Inhibit)
 	for _, i := range p.integs {
 		i.live = false
@@ -278,6 +280,7 @@ func (r *roster) tenant(name string) *tenant {
 // alert must not change afterwards. A resolved alert that nobody was told of
 // is remembered but told to nobody.
 func (p *Planner) Observe(a *alert.Alert, now alert.Time) {
+	p.now = now
 	fp := a.Labels.Fingerprint()
 	t := p.tenant(a.Tenant)
 	i, known := t.alerts[fp]

@@ -280,7 +280,7 @@ func (d *Dispatcher) work(l *lane) {
 // attempt tries once. It is worth another attempt after wait unless the message
 // was delivered, trying again is useless, or the deadline would pass.
 func (d *Dispatcher) attempt(s Sender, t *task) (wait time.Duration, again bool) {
-	ctx, cancel := context.WithDeadlineCause(d.ctx, t.Deadline, errDeadline)
+	ctx, cancel := context.WithTimeoutCause(d.ctx, t.Deadline.Sub(d.o.Now()), errDeadline)
 	defer cancel()
 	t.out.Attempts++
 	began := d.o.Now()
