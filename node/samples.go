@@ -58,9 +58,18 @@ func (n *Node) startSamples(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("external_labels: %w", err)
 	}
+	about, err := label.FromMap(c.Node.Labels)
+	if err != nil {
+		return fmt.Errorf("node.labels: %w", err)
+	}
+	for name, value := range map[string]string{"host": c.Node.Name, "datacenter": c.Node.Datacenter} {
+		if about, err = about.With(name, value); err != nil {
+			return fmt.Errorf("node.%s: %w", name, err)
+		}
+	}
 	s.rules, err = evaluate.New(evaluate.Options{
 		Querier: s.db, Appender: s.db, Reporter: n.ledger, ExternalURL: n.externalURL(), ExternalLabels: external,
-		Host: label.FromStrings("host", c.Node.Name, "datacenter", c.Node.Datacenter), Tenant: c.Node.Tenant,
+		Host: about, Tenant: c.Node.Tenant,
 		Node: c.Node.Name, Datacenter: c.Node.Datacenter, Now: n.o.Now, Logger: n.o.Logger, Registerer: n.o.Registry,
 	})
 	if err != nil {

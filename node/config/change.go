@@ -19,6 +19,7 @@ func NeedRestart(old, now *Config) []string {
 		{"node.datacenter", old.Node.Datacenter, now.Node.Datacenter},
 		{"node.data_dir", old.Node.DataDir, now.Node.DataDir},
 		{"node.tenant", old.Node.Tenant, now.Node.Tenant},
+		{"node.labels", old.Node.Labels, now.Node.Labels},
 		{"http", old.HTTP, now.HTTP},
 		{"gossip", old.Gossip, now.Gossip},
 		{"quic", old.QUIC, now.QUIC},

@@ -61,6 +61,9 @@ type Node struct {
 	DataDir string `yaml:"data_dir"`
 	// Who owns what arrives without a tenant: letters, digits, '.', '_' and '-', at most 63.
 	Tenant string `yaml:"tenant"`
+	// What kind of host this is, for example {role: db}: labels by which the parameters of rules are chosen, beside host and datacenter. They
+	// are not added to alerts. At most 32.
+	Labels map[string]string `yaml:"labels"`
 }
 
 // HTTP is the port for people and programs.

@@ -27,7 +27,7 @@ func TestParseReadsEverySetting(t *testing.T) {
 	c, err := Load("testdata/full.yml")
 	require.NoError(t, err)
 
-	require.Equal(t, Node{Name: "web-01", Datacenter: "sh1", DataDir: "/data/fenghuo", Tenant: "pay"}, c.Node)
+	require.Equal(t, Node{Name: "web-01", Datacenter: "sh1", DataDir: "/data/fenghuo", Tenant: "pay", Labels: map[string]string{"role": "db"}}, c.Node)
 	require.Equal(t, HTTP{
 		Listen: "127.0.0.1:8080", MaxRequests: 64, ClientRate: 12.5, ClientBurst: 50, ReadTimeout: Duration(10 * time.Second),
 	}, c.HTTP)
@@ -58,7 +58,7 @@ func TestParseReadsEverySetting(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "- job_name: mysql\n  static_configs:\n    - targets: [\"127.0.0.1:9104\"]\n", string(text))
 	require.Equal(t, "testdata/full.yml", c.ScrapeConfigs.File())
-	require.Equal(t, 34, c.ScrapeConfigs.Line())
+	require.Equal(t, 35, c.ScrapeConfigs.Line())
 }
 
 // TestFullFileNamesEverySetting keeps testdata/full.yml full: a field that

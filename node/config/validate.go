@@ -114,6 +114,7 @@ func (v *checker) identity() {
 	v.form("node.datacenter", v.Node.Datacenter, datacenterForm, "lower-case letters, digits and '-', at most 63")
 	v.form("node.tenant", v.Node.Tenant, nameForm, nameWanted)
 	v.path("node.data_dir", v.Node.DataDir)
+	v.labels("node.labels", v.Node.Labels)
 	v.oneOf("log.level", v.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", v.Log.Format, "text", "json")
 	v.labels("external_labels", v.ExternalLabels)

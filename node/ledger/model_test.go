@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
@@ -167,13 +168,6 @@ func (m model) retain(groups []string, now alert.Time) {
 	}
 }
 
-func has(list []label.Set, l label.Set) bool {
-	for _, x := range list {
-		if x == l {
-			return true
-		}
-	}
-	return false
-}
+func has(list []label.Set, l label.Set) bool { return slices.Contains(list, l) }
 
 const testTimeout = 5 * time.Minute
