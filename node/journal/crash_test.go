@@ -321,6 +321,29 @@ func TestLostSegmentIsNamed(t *testing.T) {
 	}
 }
 
+// TestLostHeaderOfTheLastSegment: zeros where the header of the only segment
+// was are not taken for a file that was never used. It is named and kept.
+func TestLostHeaderOfTheLastSegment(t *testing.T) {
+	fs := newMemFS()
+	j := open(t, Options{FS: fs})
+	for i := range 5 {
+		put(t, j, text(fmt.Sprint(i)))
+	}
+	require.NoError(t, j.Stop(t.Context()))
+	clear(fs.files[segmentName(1)].cur[:headerArea])
+	fs = fs.killed()
+	j = open(t, Options{FS: fs})
+	got, rec := read(t, j)
+	require.Empty(t, got)
+	require.Len(t, rec.Lost, 1)
+	require.Equal(t, segmentName(1), rec.Lost[0].File)
+	require.Contains(t, fs.files, segmentName(1))
+	put(t, j, text("on"))
+	require.NoError(t, j.Stop(t.Context()))
+	got, _ = read(t, open(t, Options{FS: fs}))
+	require.Equal(t, []string{"7:on"}, got)
+}
+
 // TestReadsVersion1 reads the bytes that the first version wrote.
 func TestReadsVersion1(t *testing.T) {
 	dir := t.TempDir()

@@ -39,7 +39,7 @@ var (
 var ErrNewer = errors.New("journal: written by a newer version")
 
 var (
-	errNoHeader  = errors.New("no header")      // zeros: a prepared file that was never used
+	errNoHeader  = errors.New("no header")      // zeros: a prepared file, most likely never used
 	errBadHeader = errors.New("damaged header") // bytes that are no header
 )
 

@@ -1,8 +1,10 @@
 package journal
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 )
 
@@ -60,7 +62,7 @@ func (l *loader) load() error {
 }
 
 // loadSegment reads the header of a segment. One with a damaged header is
-// returned as lost; errNoHeader means that it was never used.
+// returned as lost; errNoHeader means that nothing in it was ever acknowledged.
 func (l *loader) loadSegment(info FileInfo, number uint64) (*segment, error) {
 	damaged := func(err error) (*segment, error) {
 		return &segment{header: header{number: number}, size: info.Size, lost: true, check: rootCause(err).Error()}, nil
@@ -74,7 +76,7 @@ func (l *loader) loadSegment(info FileInfo, number uint64) (*segment, error) {
 	switch {
 	case errors.Is(err, ErrNewer):
 		return nil, fmt.Errorf("%s: %w", info.Name, err)
-	case errors.Is(err, errNoHeader):
+	case errors.Is(err, errNoHeader) && !hasMark(f, info.Size):
 		return nil, err
 	case err != nil:
 		return damaged(err)
@@ -83,6 +85,29 @@ func (l *loader) loadSegment(info FileInfo, number uint64) (*segment, error) {
 		return damaged(errBadHeader)
 	}
 	return &segment{header: h, size: info.Size, end: h.first, seed: h.seed()}, nil
+}
+
+// hasMark says whether a file without a header has a mark among what may be its
+// records: then it had been synced, so its header is lost and not unwritten.
+// Without the header no checksum can be checked.
+func hasMark(f io.ReaderAt, size int64) bool {
+	r := bufio.NewReader(io.NewSectionReader(f, headerArea, max(size-headerArea, 0)))
+	for {
+		b, err := r.Peek(recordOverhead)
+		if err != nil {
+			return false
+		}
+		n := int(le.Uint32(b))
+		if n == 0 || n > MaxRecordBytes+1 {
+			return false
+		}
+		if b[8] == kindMark && 8+n == markBytes {
+			return true
+		}
+		if _, err := r.Discard(8 + n); err != nil {
+			return false
+		}
+	}
 }
 
 // findEnds sets where each segment ends: where the next one says, or, for the
