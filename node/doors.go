@@ -88,12 +88,17 @@ func protocolOf(name string) (intake.Protocol, bool) {
 // so that applying them afterwards can't fail.
 func (n *Node) buildIntegrations(c *config.Config) ([]intake.Integration, error) {
 	var out []intake.Integration
+	var bad []error
 	for i := range c.Intake.Sources {
-		in, err := integration(&c.Intake.Sources[i])
+		in, field, err := integration(&c.Intake.Sources[i])
 		if err != nil {
-			return nil, fmt.Errorf("intake source %s: %w", c.Intake.Sources[i].Name, err)
+			bad = append(bad, c.At(fmt.Sprintf("intake.sources[%d].%s", i, field), err))
+			continue
 		}
 		out = append(out, in)
+	}
+	if len(bad) > 0 {
+		return nil, errors.Join(bad...)
 	}
 	trial, err := intake.New(intake.Options{Sources: catalog.Sources(), Sink: n.ledger})
 	if err != nil {
@@ -105,8 +110,10 @@ func (n *Node) buildIntegrations(c *config.Config) ([]intake.Integration, error)
 	return out, nil
 }
 
-func integration(s *config.Source) (intake.Integration, error) {
-	in := intake.Integration{
+// integration is what a source of the file means. With an error comes the field
+// that it is about.
+func integration(s *config.Source) (in intake.Integration, field string, err error) {
+	in = intake.Integration{
 		Name: s.Name, Source: s.Type, Key: s.Key, Token: s.Token.Reveal(),
 		BasicUser: s.Basic.Username, BasicPassword: s.Basic.Password.Reveal(),
 		Tenant: s.Tenant, AutoExpiry: s.AutoExpiry.Std(), Labels: s.Labels,
@@ -115,7 +122,7 @@ func integration(s *config.Source) (intake.Integration, error) {
 	for _, text := range s.Allow {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return in, fmt.Errorf("allow: %w", err)
+			return in, "allow", err
 		}
 		in.Allow = append(in.Allow, network)
 	}
@@ -128,25 +135,25 @@ func integration(s *config.Source) (intake.Integration, error) {
 	if s.Zone != "" {
 		zone, err := time.LoadLocation(s.Zone)
 		if err != nil {
-			return in, fmt.Errorf("zone: %w", err)
+			return in, "zone", err
 		}
 		in.Zone = zone
 	}
 	if s.MappingFile != "" {
 		text, err := os.ReadFile(s.MappingFile)
 		if err != nil {
-			return in, fmt.Errorf("mapping_file: %w", err)
+			return in, "mapping_file", err
 		}
 		m, err := generic.Load(s.MappingFile, text)
 		if err != nil {
-			return in, err
+			return in, "mapping_file", err
 		}
 		in.Decoder, in.Ends = m, m.Ends()
 		if in.AutoExpiry == 0 {
 			in.AutoExpiry = m.Expiry()
 		}
 	}
-	return in, nil
+	return in, "", nil
 }
 
 // apply puts tried integrations in force.

@@ -22,6 +22,8 @@ type Problem struct {
 	Field string
 	// Reason says what is wrong and what would be right.
 	Reason string
+
+	cause error
 }
 
 // Error gives file:line: field: reason, without the parts that are not known.
@@ -92,6 +94,17 @@ func (o origin) problem(field, reason string) Problem {
 	}
 	return p
 }
+
+// At places a mistake that was found outside of the file itself, in what a
+// setting names, at that setting: path is like intake.sources[2].mapping_file.
+func (c *Config) At(path string, err error) error {
+	p := c.origin.problem(path, err.Error())
+	p.cause = err
+	return p
+}
+
+// Unwrap returns what was found where the setting led to, or nil.
+func (p Problem) Unwrap() error { return p.cause }
 
 // parent cuts the last step off a path: a.b[2].c, a.b[2], a.b, a.
 func parent(path string) string {

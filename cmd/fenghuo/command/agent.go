@@ -48,7 +48,7 @@ order.
 		Example: `  fenghuo agent --dev
   fenghuo agent --config /etc/fenghuo/fenghuo.yml
   fenghuo agent --config fenghuo.yml --http 127.0.0.1:0 --log-level debug`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()

@@ -11,7 +11,7 @@ import (
 )
 
 func newConfigCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Work with configuration files", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "config", Short: "Work with configuration files", Args: noArgs, RunE: showHelp}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "check FILE",
 		Short: "Check a configuration file and everything it names",

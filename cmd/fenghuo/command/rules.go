@@ -12,7 +12,7 @@ import (
 )
 
 func newRulesCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "rules", Short: "Check and test rule files", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "rules", Short: "Check and test rule files", Args: noArgs, RunE: showHelp}
 	cmd.AddCommand(newRulesCheckCommand(), newRulesTestCommand())
 	return cmd
 }
