@@ -175,6 +175,15 @@ func writeText(b *strings.Builder, s string) {
 	b.WriteString(s)
 }
 
+// cut splits the first text off a set's own encoding, which is well formed.
+func cut(s string) (text, rest string) {
+	if n := int(s[0]); n < lengthVarint {
+		return s[1 : 1+n], s[1+n:]
+	}
+	text, rest, _ = readText(s)
+	return text, rest
+}
+
 // readText splits the first length-prefixed text off s. ok is false where s is
 // not well formed, which only bytes from outside can be.
 func readText(s string) (text, rest string, ok bool) {
@@ -198,8 +207,8 @@ func (s Set) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for rest := s.enc; rest != ""; {
 			var n, v string
-			n, rest, _ = readText(rest)
-			v, rest, _ = readText(rest)
+			n, rest = cut(rest)
+			v, rest = cut(rest)
 			if !yield(n, v) {
 				return
 			}
@@ -211,8 +220,8 @@ func (s Set) All() iter.Seq2[string, string] {
 func (s Set) Get(name string) string {
 	for rest := s.enc; rest != ""; {
 		var n, v string
-		n, rest, _ = readText(rest)
-		v, rest, _ = readText(rest)
+		n, rest = cut(rest)
+		v, rest = cut(rest)
 		if n == name {
 			return v
 		}
@@ -311,8 +320,8 @@ func Compare(a, b Set) int {
 	x, y := a.enc, b.enc
 	for x != "" && y != "" {
 		var p, q string
-		p, x, _ = readText(x)
-		q, y, _ = readText(y)
+		p, x = cut(x)
+		q, y = cut(y)
 		if c := strings.Compare(p, q); c != 0 {
 			return c
 		}
