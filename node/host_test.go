@@ -77,23 +77,7 @@ func (h *testHost) restart() {
 func (h *testHost) kill() {
 	synctest.Wait()
 	next := h.t.TempDir()
-	require.NoError(h.t, filepath.WalkDir(h.conf.Node.DataDir, func(path string, d os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, _ := filepath.Rel(h.conf.Node.DataDir, path)
-		if d.IsDir() {
-			return os.MkdirAll(filepath.Join(next, rel), 0o700)
-		}
-		if d.Name() == "ballast" || !d.Type().IsRegular() {
-			return nil
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(next, rel), b, 0o600)
-	}))
+	require.NoError(h.t, lab.CopyData(h.conf.Node.DataDir, next))
 	h.mu.Lock()
 	h.muted = true
 	h.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -200,29 +201,66 @@ type Notice struct {
 	} `json:"alerts"`
 }
 
-// Receiver records webhooks.
+// Receiver records webhooks. Below its URL are as many receivers as there are
+// paths.
 type Receiver struct {
 	URL string
 
 	mu      sync.Mutex // guards all following
 	notices []Notice
-	status  int
+	mood    Mood
+}
+
+// Mood is how receivers answer, by path; "" stands for those not named: a
+// status, Hang or Drop. Where there is none it is 200.
+type Mood map[string]int
+
+// Answers that are none.
+const (
+	Hang = -1 // the notification arrives, the answer never does
+	Drop = -2 // not even the notification arrives
+)
+
+// ParseMood reads an answer of a scenario.
+func ParseMood(text string) (int, error) {
+	switch text {
+	case "hang":
+		return Hang, nil
+	case "drop":
+		return Drop, nil
+	}
+	return strconv.Atoi(text)
+}
+
+// Of is the answer of the receiver at a path.
+func (m Mood) Of(path string) int {
+	if status := m[strings.TrimPrefix(path, "/")]; status != 0 {
+		return status
+	}
+	if status := m[""]; status != 0 {
+		return status
+	}
+	return http.StatusOK
 }
 
 // NewReceiver starts one on loopback; it ends with the test.
 func NewReceiver(t *testing.T) *Receiver {
-	r := &Receiver{status: http.StatusOK}
+	r := &Receiver{mood: Mood{}}
 	srv := httptest.NewServer(r)
-	t.Cleanup(srv.Close)
+	t.Cleanup(func() {
+		srv.CloseClientConnections() // some may hang
+		srv.Close()
+	})
 	r.URL = srv.URL
 	return r
 }
 
-// Answer sets the status of the answers from now on.
-func (r *Receiver) Answer(status int) {
+// Answer sets the answers from now on of the receiver at URL/name, "" for all
+// that are not named.
+func (r *Receiver) Answer(name string, status int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status = status
+	r.mood[name] = status
 }
 
 // ServeHTTP implements http.Handler.
@@ -233,11 +271,39 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.status/100 == 2 {
+	status := r.mood.Of(req.URL.Path)
+	if status/100 == 2 || status == Hang {
 		r.notices = append(r.notices, n)
 	}
-	w.WriteHeader(r.status)
+	r.mu.Unlock()
+	if status < 0 {
+		<-req.Context().Done()
+		return
+	}
+	w.WriteHeader(status)
+}
+
+// CopyData copies a node's data directory as a killed process leaves it.
+func CopyData(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, rel), 0o700)
+		case d.Name() == "ballast" || !d.Type().IsRegular():
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), b, 0o600)
+	})
 }
 
 // Notices returns what has arrived.

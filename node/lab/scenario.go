@@ -23,7 +23,11 @@ import (
 //	  9s    unsilence quiet
 //	  4s    restart                      (real binaries are killed)
 //	  4s    down / up                    (the same, with time between)
+//	  4s    kill                         (die at once and start again)
 //	  2s    answer 500                   (what receivers say from now on)
+//	  2s    answer 500 pager             (what the receiver at URL/pager says)
+//	  2s    answer hang                  (they are told, and never answer)
+//	  2s    answer drop                  (they are neither told nor answer)
 //	  20s   end
 //	notices:
 //	  1s  hook firing [first notification] +A{h1} -B{h2}

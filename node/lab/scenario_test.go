@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +28,8 @@ type stage interface {
 	call(method, path string, body []byte) ([]byte, error)
 	down()
 	up()
-	answer(status int)
+	kill()
+	answer(name string, status int)
 	told() []lab.Told
 }
 
@@ -82,13 +82,16 @@ func play(t *testing.T, s *lab.Scenario, st stage) {
 		case "restart":
 			st.down()
 			st.up()
+		case "kill":
+			st.kill()
 		case "down":
 			st.down()
 		case "up":
 			st.up()
 		case "answer":
-			status, _ := strconv.Atoi(e.Args[0])
-			st.answer(status)
+			var status int
+			status, err = lab.ParseMood(e.Args[0])
+			st.answer(strings.Join(e.Args[1:], ""), status)
 		case "end":
 			return
 		default:
@@ -105,16 +108,17 @@ type inProcess struct {
 	node  *node.Node
 	began time.Time
 
-	mu     sync.Mutex // guards all following
-	status int
-	list   []lab.Told
+	mu   sync.Mutex // guards all following
+	mood lab.Mood
+	gone chan struct{} // closed when the node that now runs has been killed
+	list []lab.Told
 }
 
 func newInProcess(t *testing.T, s *lab.Scenario) *inProcess {
 	dir := t.TempDir()
-	p := &inProcess{t: t, conf: config.Default(), began: time.Now(), status: http.StatusOK}
+	p := &inProcess{t: t, conf: config.Default(), began: time.Now(), mood: lab.Mood{}, gone: make(chan struct{})}
 	am := filepath.Join(dir, "alertmanager.yml")
-	require.NoError(t, os.WriteFile(am, []byte(strings.ReplaceAll(s.Config, "URL", "http://receiver.test/")), 0o600))
+	require.NoError(t, os.WriteFile(am, []byte(strings.ReplaceAll(s.Config, "URL", "http://receiver.test")), 0o600))
 	c := p.conf
 	c.Node.Name, c.Node.DataDir, c.HTTP.Listen, c.Host.Enabled, c.Alertmanager.ConfigFile = "n1", filepath.Join(dir, "data"), "", false, am
 	c.Disk.MinFree, c.Journal.SegmentSize = 16<<20, 1<<20
@@ -133,10 +137,27 @@ func (p *inProcess) down() {
 	require.NoError(p.t, p.node.Stop(context.Background()))
 }
 
-func (p *inProcess) answer(status int) {
+// kill goes on with what the disk held at this moment.
+func (p *inProcess) kill() {
+	synctest.Wait()
+	next := p.t.TempDir()
+	require.NoError(p.t, lab.CopyData(p.conf.Node.DataDir, next))
+	p.mu.Lock()
+	close(p.gone) // what it sends while it is stopped is lost
+	p.mu.Unlock()
+	p.down()
+	p.mu.Lock()
+	p.gone = make(chan struct{})
+	p.mu.Unlock()
+	c := *p.conf
+	c.Node.DataDir, p.conf = next, &c
+	p.up()
+}
+
+func (p *inProcess) answer(name string, status int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.status = status
+	p.mood[name] = status
 }
 
 func (p *inProcess) told() []lab.Told {
@@ -163,11 +184,28 @@ func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.status/100 == 2 {
+	status, gone := p.mood.Of(r.URL.Path), p.gone
+	dead := false
+	select {
+	case <-gone:
+		dead = true
+	default:
+	}
+	if !dead && (status/100 == 2 || status == lab.Hang) {
 		p.list = append(p.list, lab.Told{At: time.Since(p.began), Text: lab.Describe(&n)})
 	}
-	return &http.Response{StatusCode: p.status, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
+	p.mu.Unlock()
+	switch {
+	case dead:
+		return nil, context.Canceled
+	case status < 0:
+		select {
+		case <-r.Context().Done():
+		case <-gone:
+		}
+		return nil, context.Canceled
+	}
+	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
 }
 
 func TestScenariosInProcess(t *testing.T) {
@@ -195,9 +233,15 @@ type binary struct {
 	began time.Time
 }
 
-func (b *binary) up()               { b.proc = lab.Start(b.t, b.bin, b.args...) }
-func (b *binary) down()             { b.proc.Kill() }
-func (b *binary) answer(status int) { b.hook.Answer(status) }
+func (b *binary) up()   { b.proc = lab.Start(b.t, b.bin, b.args...) }
+func (b *binary) down() { b.proc.Kill() }
+
+func (b *binary) kill() {
+	b.down()
+	b.up()
+}
+
+func (b *binary) answer(name string, status int) { b.hook.Answer(name, status) }
 
 func (b *binary) call(method, path string, body []byte) ([]byte, error) {
 	return b.proc.Call(method, path, body)
