@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,18 @@ import (
 type shelf struct {
 	answers map[string]func(time.Time) []string // lines as put takes them
 	slow    time.Duration
-	stored  []string
+
+	mu     sync.Mutex // guards stored: groups write at the same time
+	stored []string
+}
+
+// written returns what was stored, and forgets it.
+func (s *shelf) written() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.stored
+	s.stored = nil
+	return list
 }
 
 func (s *shelf) Instant(ctx context.Context, expr string, when time.Time, _ series.QueryOptions) (series.Result, error) {
@@ -52,6 +64,8 @@ func (s *shelf) Instant(ctx context.Context, expr string, when time.Time, _ seri
 }
 
 func (s *shelf) Append(_ context.Context, batch []series.Sample) (series.Appended, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, b := range batch {
 		s.stored = append(s.stored, fmt.Sprint(b.Labels, " ", b.V))
 	}
@@ -111,7 +125,7 @@ func TestManagerReportsStates(t *testing.T) {
 		require.Equal(t, []string{"f;g: ", "f;g: A", "f;g: A", "f;g: ", "f;g: ", "f;g: "}, states)
 		require.Equal(t, []string{"f;g"}, rec.retained)
 		require.InDelta(t, 12, testutil.ToFloat64(mustGather(t, reg, "fenghuo_rule_evaluations_total")), 0)
-		require.Contains(t, s.stored, `{__name__="r", i="1"} NaN`, "a staleness marker")
+		require.Contains(t, s.written(), `{__name__="r", i="1"} NaN`, "a staleness marker")
 	})
 }
 
@@ -160,7 +174,7 @@ func TestManagerApply(t *testing.T) {
 		time.Sleep(35 * time.Second)
 		synctest.Wait()
 		same := m.groups[0]
-		s.stored = nil
+		s.written()
 		m.Apply(t.Context(), setOf(t, `{groups: [
 			{name: fresh, rules: [{alert: F, expr: m}]},
 			{name: same, rules: [{alert: S, expr: m}]},
@@ -170,11 +184,11 @@ func TestManagerApply(t *testing.T) {
 		require.Equal(t, []string{"f;changed f;gone f;same", "f;changed f;fresh f;same"}, rec.retained)
 		require.ElementsMatch(t, []string{
 			`{__name__="ALERTS", alertname="G", alertstate="firing", i="1"} NaN`, `{__name__="ALERTS_FOR_STATE", alertname="G", i="1"} NaN`,
-		}, s.stored)
+		}, s.written())
 		rec.take()
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		require.Contains(t, s.stored, `{__name__="old", i="1"} NaN`)
+		require.Contains(t, s.written(), `{__name__="old", i="1"} NaN`)
 		last := rec.reports["f;changed"]
 		require.Len(t, last, 2, "A kept its time, although the group changed")
 		require.Equal(t, "A", last[1].Name())
