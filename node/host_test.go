@@ -108,6 +108,13 @@ func (h *testHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
 }
 
+// answer makes a receiver answer with a status from now on; 0: it lives.
+func (h *testHost) answer(receiver string, status int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dead[receiver] = status
+}
+
 // heard returns what receivers were told since the last call.
 func (h *testHost) heard() []string {
 	synctest.Wait()

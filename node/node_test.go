@@ -189,10 +189,10 @@ func TestExpiryAndTrail(t *testing.T) {
 			return kinds
 		}
 		require.Subset(t, kinds(), []string{"received", "routed", "waiting"})
-		h.dead["hook"] = http.StatusBadRequest
+		h.answer("hook", http.StatusBadRequest)
 		time.Sleep(3 * time.Second)
 		require.Subset(t, kinds(), []string{"received", "joined", "routed", "failed"})
-		delete(h.dead, "hook")
+		h.answer("hook", 0)
 		time.Sleep(30 * time.Second)
 		require.Len(t, h.heard(), 1)
 		require.Subset(t, kinds(), []string{"received", "joined", "routed", "sent"})
