@@ -41,6 +41,10 @@ func LockDir(dir string) (*Lock, error) {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	path := filepath.Join(dir, lockName)
+	// A link would have another file overwritten: the lock names its owner.
+	if i, err := os.Lstat(path); err == nil && !i.Mode().IsRegular() {
+		return nil, fmt.Errorf("data directory: %s is not a regular file", path)
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)

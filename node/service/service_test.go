@@ -18,6 +18,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestLockIsNoLink: whoever may write in the directory can't have another file
+// overwritten by the node.
+func TestLockIsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other")
+	require.NoError(t, os.WriteFile(other, []byte("precious"), 0o600))
+	if err := os.Symlink(other, filepath.Join(dir, lockName)); err != nil {
+		t.Skip("no links here: ", err)
+	}
+	_, err := LockDir(dir)
+	require.ErrorContains(t, err, "not a regular file")
+	b, err := os.ReadFile(other)
+	require.NoError(t, err)
+	require.Equal(t, "precious", string(b))
+}
+
 func TestLockExcludesInOneProcess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	l, err := LockDir(dir)
