@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"runtime"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
@@ -105,12 +106,15 @@ func (f amFace) Receivers() []am.Receiver {
 	return out
 }
 
+// amVersion is the Alertmanager whose API this is, for clients that look at it.
+const amVersion = "0.34.0"
+
 // Status implements am.Node.
 func (f amFace) Status() am.Status {
 	n := f.n
 	return am.Status{
 		Config: n.routing().file.Redacted(), ClusterName: n.o.Config.Node.Name, ClusterStatus: "ready",
 		Peers:   []am.Peer{{Name: n.o.Config.Node.Name, Address: n.o.Config.Gossip.Listen}},
-		Version: "", Started: n.started,
+		Version: amVersion, Revision: n.o.Version, GoVersion: runtime.Version(), Started: n.started,
 	}
 }

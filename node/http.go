@@ -75,7 +75,7 @@ func (n *Node) buildHandler() error {
 	}
 	metrics, err := prom.New(prom.Options{
 		Querier: n.samples.db, Rules: promFace{n}, Targets: promFace{n}, Metadata: promFace{n},
-		Build:  prom.BuildInfo{Fenghuo: n.o.Version},
+		Build: prom.BuildInfo{Fenghuo: n.o.Version}, Started: n.started, Hostname: n.o.Config.Node.Name,
 		Config: func() string { return configText(n.config()) }, TSDB: n.samples.db.Status, Ready: n.Ready,
 		Logger: n.o.Logger, Registerer: n.o.Registry, Now: n.o.Now,
 	})

@@ -36,7 +36,10 @@ type Options struct {
 
 	// Build is shown as is; an empty Version becomes CompatibleVersion, an empty GoVersion the runtime's.
 	Build BuildInfo
-	// Runtime returns the answer of runtimeinfo.
+	// Started and Hostname are shown by runtimeinfo.
+	Started  time.Time
+	Hostname string
+	// Runtime returns the answer of runtimeinfo; nil: what this package knows of itself.
 	Runtime func() RuntimeInfo
 	// Config returns the running configuration as YAML, without secrets.
 	Config func() string

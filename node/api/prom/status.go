@@ -58,6 +58,7 @@ func (a *API) runtimeInfo(*http.Request) (answer, *apiError) {
 		return valueAnswer(a.o.Runtime())
 	}
 	info := RuntimeInfo{
+		StartTime: a.o.Started.UTC(), LastConfigTime: a.o.Started.UTC(), Hostname: a.o.Hostname,
 		ServerTime: a.o.Now().UTC(), ReloadConfigSuccess: true, GoroutineCount: runtime.NumGoroutine(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0), GOMEMLIMIT: debug.SetMemoryLimit(-1), GOGC: os.Getenv("GOGC"), GODEBUG: os.Getenv("GODEBUG"),
 	}
