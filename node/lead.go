@@ -128,9 +128,12 @@ func (l *lead) step(ctx context.Context) time.Time {
 	changes := l.o.Inbox.Take()
 	l.mu.Lock()
 	now := l.now()
+	var seen journal.Position
 	for i := range changes {
 		l.observe(&changes[i], now)
+		seen = max(seen, changes[i].Pos)
 	}
+	l.o.Historian.Seen(uint64(seen))
 	records := l.takeResults(now)
 	notices := l.planner.Due(now)
 	for _, n := range notices {
@@ -175,17 +178,16 @@ func (l *lead) observe(c *ledger.Change, now alert.Time) {
 		l.planner.Observe(c.After, now)
 		switch {
 		case c.Pos == 0 && !c.Expired: // the history has it
-		case c.Fires:
-			l.o.Historian.Seen(uint64(c.Pos)) // it asks for what fires when it must
+		case c.Fires: // it asks for what fires when it must
 		default:
-			l.o.Historian.Note(c.After, l.whyEnded(c, now), uint64(c.Pos))
+			l.o.Historian.Note(c.After, l.whyEnded(c, now))
 		}
 		return
 	}
 	// The last word about it: the history keeps why it was told or not, and
 	// who was told of the end.
 	if c.Pos != 0 {
-		l.o.Historian.Note(c.Before, l.trailOf(c.Before, now), uint64(c.Pos))
+		l.o.Historian.Note(c.Before, l.trailOf(c.Before, now))
 	}
 	l.planner.Forget(c.Before.Key())
 }

@@ -85,13 +85,12 @@ func New(o Options) *Historian {
 	return &Historian{o: o, wake: make(chan struct{}, 1), byID: map[episode]int{}, missed: true}
 }
 
-// Note takes an alert's new state, which the journal holds at or before pos.
-// It never blocks.
-func (h *Historian) Note(a *alert.Alert, log trail.Log, pos uint64) {
+// Note takes an alert's new state, which the journal holds. It never blocks.
+// Seen follows it.
+func (h *Historian) Note(a *alert.Alert, log trail.Log) {
 	id := episodeOf(a)
 	h.mu.Lock()
 	h.add(id, noted{a, log})
-	h.upTo = max(h.upTo, pos)
 	full := len(h.pending) >= chunk
 	h.mu.Unlock()
 	if full {
@@ -99,8 +98,9 @@ func (h *Historian) Note(a *alert.Alert, log trail.Log, pos uint64) {
 	}
 }
 
-// Seen says that the journal holds nothing up to pos that will not be noted or
-// found open.
+// Seen says that the journal holds nothing up to pos that has not been noted or
+// is found open. It comes behind the last state of a batch, whose states share
+// a position: else a crash between two of them would cost the second.
 func (h *Historian) Seen(pos uint64) {
 	h.mu.Lock()
 	h.upTo = max(h.upTo, pos)
@@ -202,8 +202,20 @@ func (h *Historian) flush(ctx context.Context) bool {
 		return true
 	}
 	h.missed = true
+	h.keepTrails(list)
 	h.refused(err)
 	return false
+}
+
+// keepTrails takes back what the journal doesn't have: why-trails. Newer states
+// of the same episodes stay. h.mu is held.
+func (h *Historian) keepTrails(list []noted) {
+	for _, n := range list {
+		id := episodeOf(n.a)
+		if _, newer := h.byID[id]; !newer && len(n.why.Events()) > 0 && len(h.pending) < backlog {
+			h.add(id, n)
+		}
+	}
 }
 
 // write puts states into the store, and at last notes that everything up to
@@ -261,12 +273,14 @@ func (h *Historian) refused(err error) {
 	h.o.Logger.Warn("history: not written, will be tried again", "err", err)
 }
 
-// catchUp reads the journal from where the store ends. What is noted meanwhile
+// catchUp reads the journal from where the store ends, gathered or written. What is noted meanwhile
 // is newer, and the newest state of an episode wins.
 func (h *Historian) catchUp(ctx context.Context) error {
 	var list []noted
 	var last uint64
-	err := h.o.Replay(h.o.Store.Indexed(), func(pos uint64, a *alert.Alert) error {
+	// What the store has gathered it has with its why-trail, which the journal
+	// hasn't.
+	err := h.o.Replay(h.o.Store.Stats().Pending, func(pos uint64, a *alert.Alert) error {
 		last = pos
 		if h.o.Open != nil && a.Fires() {
 			return nil

@@ -60,7 +60,7 @@ func TestOpenAlertsAreFound(t *testing.T) {
 	ended.EndsAt, ended.UpdatedAt = begin.Add(time.Minute), begin.Add(time.Minute)
 	delete(open, "1")
 	open["3"] = fires("3", 4)
-	h.Note(ended, trail.Log{}, 7)
+	h.Note(ended, trail.Log{})
 	h.Seen(9)
 	require.Equal(t, map[string]bool{"1": false, "2": true, "3": true}, find())
 	require.EqualValues(t, 9, s.Stats().Pending)
