@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +74,14 @@ func rest(t *testing.T, p *lab.Process, span time.Duration, name string) []lab.R
 		rss, anon = max(rss, u.RSS), max(anon, u.Anon)
 	}
 	share := (lab.UsageOf(t, p.Pid()).CPU - before.CPU).Seconds() / span.Seconds() * 100
+	if dir := os.Getenv("FENGHUO_BENCH_PROFILE"); dir != "" { // after the figures: it costs too
+		for _, kind := range []string{"profile?seconds=45", "heap"} {
+			b, err := exec.Command("curl", "-s", p.URL+"/debug/pprof/"+kind).Output()
+			require.NoError(t, err)
+			name, _, _ = strings.Cut(name, ",")
+			require.NoError(t, os.WriteFile(filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+"."+kind[:4]), b, 0o600))
+		}
+	}
 	head, failing := seriesOf(t, p)
 	require.Zero(t, failing, "rules fail")
 	t.Logf("%s: %.0f series in the head", name, head)
@@ -87,7 +98,13 @@ func rest(t *testing.T, p *lab.Process, span time.Duration, name string) []lab.R
 // compaction before it and a history of alerts.
 func TestBenchRest(t *testing.T) {
 	bin := bench(t)
-	span := 2 * time.Minute
+	span, days := 2*time.Minute, 8
+	if short := os.Getenv("FENGHUO_BENCH_DAYS"); short != "" {
+		var err error
+		days, err = strconv.Atoi(short)
+		require.NoError(t, err)
+		span = time.Minute
+	}
 	host := newFakeHost(700) // the machine's own series come on top
 
 	conf, data := restConfig(t, host)
@@ -96,11 +113,10 @@ func TestBenchRest(t *testing.T) {
 	p.Kill()
 
 	conf, data = restConfig(t, host)
-	const days = 8
 	begin := time.Now()
-	host.fill(t, filepath.Join(data, "series"), days*24*time.Hour)
+	host.fill(t, filepath.Join(data, "series"), time.Duration(days)*24*time.Hour)
 	t.Logf("filled %d days in %s", days, time.Since(begin))
-	perDay := mib(lab.DiskUsage(t, filepath.Join(data, "series"))) / days * 1000 / 700
+	perDay := mib(lab.DiskUsage(t, filepath.Join(data, "series"))) / float64(days) * 1000 / 700
 	p = lab.Start(t, bin, "--config", conf, "--data", data, "--name", "n1")
 	// A history, which badger keeps: 2,000 alerts that began and ended.
 	now := time.Now()
@@ -109,7 +125,7 @@ func TestBenchRest(t *testing.T) {
 			require.NoError(t, p.Post("/api/v2/alerts", body(t, from, 100, ends)))
 		}
 	}
-	rows = append(rows, rest(t, p, span, "after 8 days")...)
+	rows = append(rows, rest(t, p, span, fmt.Sprintf("after %d days", days))...)
 	rows = append(rows, lab.Row{What: "samples of 1,000 series on disk, a day", Unit: "MiB", Ours: perDay, Peer: lab.Percentile(nil, 0), Target: "<= 20 MiB"})
 	report(t, rows)
 }
