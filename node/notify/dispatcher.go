@@ -58,9 +58,21 @@ type Options struct {
 // ErrNoSender: a job names an integration that isn't configured (any more).
 var ErrNoSender = errors.New("no such receiver integration")
 
+// A receiver behind a balancer with a dead backend leaves a part of the attempts
+// without an answer. They must not keep the others waiting until their deadline.
+const (
+	// slowAfter is how long an attempt may take before another worker of its
+	// integration takes the place of the one that waits.
+	slowAfter = 5 * time.Second
+	// maxSlow bounds how many of an integration's workers may wait like that,
+	// as a multiple of Concurrency.
+	maxSlow = 32
+)
+
 // Dispatcher sends jobs: each integration has its own queue and workers. A job
 // that waits for its next attempt occupies no worker, so a message that its
-// receiver refuses doesn't hold up the others.
+// receiver refuses doesn't hold up the others, nor does one that it leaves
+// without an answer for long.
 type Dispatcher struct {
 	o      Options
 	ctx    context.Context
@@ -84,6 +96,7 @@ type lane struct {
 	queue   []*task
 	paused  map[*task]*time.Timer // between two attempts
 	workers int
+	slow    int // further workers, whose attempts take long
 }
 
 // task is a job under way.
@@ -200,9 +213,40 @@ func (d *Dispatcher) Submit(j Job) {
 // queue gives a lane a job to attempt. d.mu is held.
 func (d *Dispatcher) queue(l *lane, t *task) {
 	l.queue = append(l.queue, t)
-	if l.workers < d.o.Concurrency {
+	d.hire(l)
+}
+
+// hire starts a worker where there is work for one more. d.mu is held.
+func (d *Dispatcher) hire(l *lane) {
+	if len(l.queue) > 0 && l.workers < d.o.Concurrency {
 		l.workers++
 		d.wg.Go(func() { d.work(l) })
+	}
+}
+
+// watch lets another worker take the caller's place once its attempt takes
+// long. The caller calls over when it has ended.
+func (d *Dispatcher) watch(l *lane) (over func()) {
+	ended, replaced := false, false // guarded by d.mu
+	timer := time.AfterFunc(slowAfter, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if ended || l.slow >= maxSlow*d.o.Concurrency {
+			return
+		}
+		replaced = true
+		l.workers--
+		l.slow++
+		d.hire(l)
+	})
+	return func() {
+		timer.Stop()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if ended = true; replaced {
+			l.slow--
+			l.workers++
+		}
 	}
 }
 
@@ -251,11 +295,12 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	}
 }
 
-// work attempts a lane's jobs until the queue is empty.
+// work attempts a lane's jobs until the queue is empty, or there are enough
+// workers without this one.
 func (d *Dispatcher) work(l *lane) {
 	for {
 		d.mu.Lock()
-		if len(l.queue) == 0 {
+		if len(l.queue) == 0 || l.workers > d.o.Concurrency {
 			l.workers--
 			d.mu.Unlock()
 			return
@@ -265,7 +310,9 @@ func (d *Dispatcher) work(l *lane) {
 		l.queue = l.queue[1:]
 		sender := l.sender
 		d.mu.Unlock()
+		over := d.watch(l)
 		wait, again := d.attempt(sender, t)
+		over()
 		if again && d.pause(l, t, wait) {
 			continue
 		}

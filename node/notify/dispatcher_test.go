@@ -140,6 +140,87 @@ func TestRefusedMessageDelaysNobody(t *testing.T) {
 	})
 }
 
+// TestUnansweredAttemptsDelayNobody: a receiver leaves every third request
+// without an answer; the others are delivered all the same, and no worker too
+// many is left.
+func TestUnansweredAttemptsDelayNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := notify.NewDispatcher(notify.Options{})
+		s := &patchy{}
+		d.Configure(map[string]notify.Sender{"a": s})
+		began := time.Now()
+		var mu sync.Mutex
+		var late, hung int
+		for i := range 120 {
+			group := "good"
+			if i%3 == 0 {
+				group = "bad"
+			}
+			d.Submit(notify.Job{
+				Integration: "a", Message: &notify.Message{GroupKey: group}, Deadline: began.Add(time.Hour),
+				Done: func(o notify.Outcome) {
+					mu.Lock()
+					defer mu.Unlock()
+					if group == "bad" {
+						hung++
+					} else if o.At.Sub(began) > time.Minute {
+						late++
+					}
+				},
+			})
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		require.Zero(t, late)
+		require.Equal(t, 40, hung)
+		require.Equal(t, 8, s.most(t, d), "at once")
+		require.NoError(t, d.Stop(t.Context()))
+	})
+}
+
+// patchy leaves the messages of one group without an answer.
+type patchy struct {
+	mu        sync.Mutex
+	now, peak int
+}
+
+func (p *patchy) Send(ctx context.Context, m *notify.Message) (bool, error) {
+	p.mu.Lock()
+	p.now++
+	p.peak = max(p.peak, p.now)
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		p.now--
+		p.mu.Unlock()
+	}()
+	switch m.GroupKey {
+	case "bad":
+		<-ctx.Done()
+		return true, context.Cause(ctx)
+	case "brief":
+		time.Sleep(time.Second)
+	}
+	return false, nil
+}
+
+// most is how many messages are sent at once when all are quick.
+func (p *patchy) most(t *testing.T, d *notify.Dispatcher) int {
+	t.Helper()
+	p.mu.Lock()
+	p.peak = 0
+	p.mu.Unlock()
+	for range 50 {
+		d.Submit(notify.Job{
+			Integration: "a", Message: &notify.Message{GroupKey: "brief"}, Deadline: time.Now().Add(time.Hour), Done: func(notify.Outcome) {},
+		})
+	}
+	time.Sleep(time.Minute)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.peak
+}
+
 // TestWaitingJobsEnd: a job between two attempts ends once, by Stop or with its
 // integration, and what may have arrived is known.
 func TestWaitingJobsEnd(t *testing.T) {
