@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -122,6 +123,13 @@ func (b *bench) get(k alert.Key) *alert.Alert {
 		return a
 	}
 	return nil
+}
+
+// written is what the journal holds of every alert.
+func (b *bench) written() map[alert.Key]*alert.Alert {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.kept)
 }
 
 // check compares the ledger with the model, and the fold with a recount.
@@ -330,7 +338,7 @@ func (w *walk) restart() {
 	}
 	away := rapid.SampledFrom([]time.Duration{0, time.Minute, 30 * time.Minute}).Draw(w.rt, "away")
 	synctest.Wait()
-	known := w.b.kept
+	known := w.b.written()
 	before := w.b.ledger.Held(nil, func(a *alert.Alert) bool { return a.Fires() })
 	w.b.kill(away)
 	now := w.now()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,7 +75,7 @@ type disk struct {
 	o       store.Options
 	s       *store.Store
 	h       *Historian
-	full    bool
+	full    atomic.Bool
 	journal []*alert.Alert // at position index+1
 	open    map[string]*alert.Alert
 	version uint64
@@ -115,7 +116,7 @@ func TestCompleteAfterRefusals(t *testing.T) {
 		life++
 		d := &disk{t: rt, open: map[string]*alert.Alert{}}
 		d.o = store.Options{Dir: fmt.Sprint(dir, "/", life), MinFreeBytes: 1 << 20, BallastBytes: -1, FreeSpace: func(string) (uint64, error) {
-			if d.full {
+			if d.full.Load() {
 				return 0, nil
 			}
 			return 1 << 40, nil
@@ -124,7 +125,7 @@ func TestCompleteAfterRefusals(t *testing.T) {
 		defer func() { require.NoError(rt, d.s.Stop(context.Background())) }()
 		want, why := map[string]bool{}, map[string]bool{} // firing, by ID; noted with a trail
 		ctx := context.Background()
-		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			switch rapid.SampledFrom([]string{"fire", "fire", "end", "end", "flush", "write", "full", "room", "search", "restart"}).Draw(rt, "step") {
 			case "fire": // the store refuses once a chunk is full
 				for range rapid.SampledFrom([]int{1, 200}).Draw(rt, "alerts") {
@@ -149,13 +150,13 @@ func TestCompleteAfterRefusals(t *testing.T) {
 			case "write":
 				_ = d.s.Flush(ctx)
 			case "full":
-				d.full = true
+				d.full.Store(true)
 			case "room":
-				d.full = false
+				d.full.Store(false)
 			case "search":
 				_, _, _, _ = d.h.Search(ctx, Query{Limit: 3})
 			case "restart":
-				if d.full { // a store that stops on a full disk stays locked by this process
+				if d.full.Load() { // a store that stops on a full disk stays locked by this process
 					continue
 				}
 				require.NoError(rt, d.s.Stop(ctx))
@@ -163,7 +164,7 @@ func TestCompleteAfterRefusals(t *testing.T) {
 				d.start()
 			}
 		}
-		d.full = false
+		d.full.Store(false)
 		require.True(rt, d.h.Flush(ctx))
 		got := map[string]bool{}
 		for q := (Query{Limit: 100}); ; {
