@@ -173,12 +173,21 @@ func TestUnansweredAttemptsDelayNobody(t *testing.T) {
 		synctest.Wait()
 		require.Zero(t, late)
 		require.Equal(t, 40, hung)
-		require.Equal(t, 8, s.most(t, d), "at once")
+		s.peak = 0
+		for range 50 {
+			d.Submit(notify.Job{
+				Integration: "a", Message: &notify.Message{GroupKey: "brief"}, Deadline: time.Now().Add(time.Hour), Done: func(notify.Outcome) {},
+			})
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, 8, s.peak, "at once")
 		require.NoError(t, d.Stop(t.Context()))
 	})
 }
 
-// patchy leaves the messages of one group without an answer.
+// patchy leaves the messages of one group without an answer, and counts how
+// many it has at once.
 type patchy struct {
 	mu        sync.Mutex
 	now, peak int
@@ -199,26 +208,9 @@ func (p *patchy) Send(ctx context.Context, m *notify.Message) (bool, error) {
 		<-ctx.Done()
 		return true, context.Cause(ctx)
 	case "brief":
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 	}
 	return false, nil
-}
-
-// most is how many messages are sent at once when all are quick.
-func (p *patchy) most(t *testing.T, d *notify.Dispatcher) int {
-	t.Helper()
-	p.mu.Lock()
-	p.peak = 0
-	p.mu.Unlock()
-	for range 50 {
-		d.Submit(notify.Job{
-			Integration: "a", Message: &notify.Message{GroupKey: "brief"}, Deadline: time.Now().Add(time.Hour), Done: func(notify.Outcome) {},
-		})
-	}
-	time.Sleep(time.Minute)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.peak
 }
 
 // TestWaitingJobsEnd: a job between two attempts ends once, by Stop or with its
