@@ -75,7 +75,7 @@ func TestDamagedFiles(t *testing.T) {
 			require.NoError(t, p.Post("/api/v2/alerts", body(t, 100, 5, time.Now().Add(time.Hour))))
 			have := held(t, p)
 			t.Logf("%d alerts of 25 left after damage to the %s", len(have), name)
-			for _, line := range strings.Split(p.Log(), "\n") {
+			for line := range strings.SplitSeq(p.Log(), "\n") {
 				if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
 					t.Log(line)
 				}
