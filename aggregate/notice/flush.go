@@ -232,13 +232,18 @@ func (f *flush) episodes(l *log, t tally) []Episode {
 	if t.seen < t.told {
 		for i := range l.eps {
 			if e := &l.eps[i]; !f.known[i] && e.fires() {
-				eps = append(eps, Episode{Fingerprint: e.Fingerprint, Onset: e.Onset, At: at, Suspended: e.Begun})
+				eps = append(eps, Episode{Fingerprint: e.Fingerprint, Onset: e.Onset, At: at, Suspended: min(e.Begun, maxSuspended)})
 			}
 		}
 	}
 	slices.SortFunc(eps, compareEpisodes)
 	return eps
 }
+
+// maxSuspended is below the largest Begun: an alert that was muted and heard
+// more often than can be counted is taken to be told, instead of being news at
+// every flush.
+const maxSuspended = 254
 
 // inc counts up and stays at the largest number.
 func inc(n uint8) uint8 { return n + 1 - n/255 }

@@ -1,12 +1,15 @@
 package notice
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/route"
+	"github.com/fenghuo-mesh/fenghuo/aggregate/silence"
 )
 
 // TestIntegrationGoneInFlight: an integration leaves the configuration while
@@ -93,4 +96,44 @@ func TestSentInTheFuture(t *testing.T) {
 	p.Observe(firing("t", "alertname", "y"), epoch)
 	require.LessOrEqual(t, p.Next(), epoch.Add(route.DefaultGroupInterval))
 	require.Len(t, p.Due(epoch.Add(route.DefaultGroupInterval)), 1)
+}
+
+// TestManyMutings: an alert is muted and heard again more often than an episode
+// can count. It doesn't become news for ever, and its end is told once.
+func TestManyMutings(t *testing.T) {
+	p := planner(t)
+	book := silence.NewBook(silence.Options{})
+	p.silences = book
+	ms, err := label.ParseMatchers(`alertname="x"`)
+	require.NoError(t, err)
+	now := epoch
+	p.Observe(firing("t", "alertname", "x"), now)
+	flush := func() int {
+		now = now.Add(6 * time.Minute)
+		due := p.Due(now)
+		for _, n := range due {
+			p.Done(n.ID, Outcome{Delivered: true, At: now, Attempts: 1}, now)
+		}
+		return len(due)
+	}
+	require.Equal(t, 1, flush())
+	for i := range 300 {
+		id := fmt.Sprintf("s%d", i)
+		_, _, err = book.Put(silence.Silence{Tenant: "t", Matchers: ms, EndsAt: now.Add(100000 * time.Hour)}, id, now)
+		require.NoError(t, err)
+		p.Observe(firing("t", "alertname", fmt.Sprintf("y%d", i)), now)
+		require.Equal(t, 1, flush())
+		_, _, err = book.Expire(id, now)
+		require.NoError(t, err)
+		heard := flush()
+		if i < 200 {
+			require.Equal(t, 1, heard, "%d: heard again", i)
+		}
+		require.Zero(t, flush(), "%d: nothing new", i)
+	}
+	a := *firing("t", "alertname", "x")
+	a.EndsAt, a.UpdatedAt = now, now
+	p.Observe(&a, now)
+	require.Equal(t, 1, flush(), "the end")
+	require.Zero(t, flush(), "once")
 }
