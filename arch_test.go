@@ -38,9 +38,10 @@ var rooms = map[string]room{
 	"aggregate/label": {libs: []string{
 		"github.com/prometheus/alertmanager/pkg/labels", "github.com/prometheus/alertmanager/matcher/parse",
 	}},
-	"aggregate/alert":    {may: in("aggregate", "label")},
+	"aggregate/record":   {},
+	"aggregate/alert":    {may: in("aggregate", "label", "record")},
 	"aggregate/rule":     {may: in("aggregate", "label", "alert")},
-	"aggregate/silence":  {may: in("aggregate", "label", "alert"), reason: houseTime},
+	"aggregate/silence":  {may: in("aggregate", "label", "alert", "record"), reason: houseTime},
 	"aggregate/window":   {may: in("aggregate", "label", "alert"), reason: houseTime, libs: []string{"github.com/prometheus/alertmanager/timeinterval"}},
 	"aggregate/known":    {may: in("aggregate", "label", "alert"), reason: houseTime},
 	"aggregate/inhibit":  {may: in("aggregate", "label", "alert"), reason: houseTime},
@@ -50,7 +51,7 @@ var rooms = map[string]room{
 	"aggregate/incident": {may: in("aggregate", "label", "alert", "rollup", "topology")},
 	"aggregate/cause":    {may: in("aggregate", "label", "incident", "topology")},
 	"aggregate/route":    {may: in("aggregate", "label", "alert", "incident", "silence", "window"), reason: houseTime},
-	"aggregate/notice":   {may: in("aggregate", "label", "alert", "incident", "silence", "window", "inhibit", "route", "trail")},
+	"aggregate/notice":   {may: in("aggregate", "label", "alert", "incident", "silence", "window", "inhibit", "route", "trail", "record")},
 	"aggregate/rollout":  {},
 	"aggregate/trail":    {may: in("aggregate", "label", "alert"), reason: "a decision names the alert's identity and state"},
 

@@ -1,17 +1,16 @@
 package alert
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
+	"github.com/fenghuo-mesh/fenghuo/aggregate/record"
 )
 
-// The stored form of an alert, version 1: a version byte, then fields of
-// (tag, value). Odd tags carry a varint, even tags a length and bytes, so a
-// reader steps over tags it doesn't know. Absent fields are zero.
+// The stored form of an alert, version 1, is a record (see package record) of
+// the tags below.
 const codecVersion = 1
 
 // Tags. They are never reused.
@@ -51,30 +50,30 @@ var ErrEncoding = errors.New("malformed alert record")
 // there for encoding.BinaryAppender.
 func (a *Alert) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, codecVersion)
-	b = putText(b, tagTenant, a.Tenant)
-	b = putText(b, tagLabels, a.Labels.Encoded())
-	b = putText(b, tagAnnotations, a.Annotations.Encoded())
-	b = putText(b, tagURL, a.GeneratorURL)
+	b = record.AppendText(b, tagTenant, a.Tenant)
+	b = record.AppendText(b, tagLabels, a.Labels.Encoded())
+	b = record.AppendText(b, tagAnnotations, a.Annotations.Encoded())
+	b = record.AppendText(b, tagURL, a.GeneratorURL)
 	if o := a.Origin; o != nil {
-		b = putText(b, tagSource, o.Source)
-		b = putText(b, tagIntegration, o.Integration)
-		b = putText(b, tagNode, o.Node)
-		b = putText(b, tagDatacenter, o.Datacenter)
+		b = record.AppendText(b, tagSource, o.Source)
+		b = record.AppendText(b, tagIntegration, o.Integration)
+		b = record.AppendText(b, tagNode, o.Node)
+		b = record.AppendText(b, tagDatacenter, o.Datacenter)
 	}
 	if a.Extra != nil {
 		for i, text := range a.Extra.texts() {
-			b = putText(b, tagExtra+2*i, *text)
+			b = record.AppendText(b, tagExtra+2*i, *text)
 		}
 	}
-	b = putInt(b, tagStarts, uint64(a.StartsAt))
-	b = putInt(b, tagEnds, uint64(a.EndsAt))
-	b = putInt(b, tagOnset, uint64(a.Onset))
-	b = putInt(b, tagReceived, uint64(a.ReceivedAt))
-	b = putInt(b, tagUpdated, uint64(a.UpdatedAt))
-	b = putInt(b, tagLease, uint64(a.Lease))
-	b = putInt(b, tagVersion, a.Version)
-	b = putInt(b, tagCount, uint64(a.Count))
-	b = putInt(b, tagPriority, uint64(a.Priority)+1)
+	b = record.AppendInt(b, tagStarts, uint64(a.StartsAt))
+	b = record.AppendInt(b, tagEnds, uint64(a.EndsAt))
+	b = record.AppendInt(b, tagOnset, uint64(a.Onset))
+	b = record.AppendInt(b, tagReceived, uint64(a.ReceivedAt))
+	b = record.AppendInt(b, tagUpdated, uint64(a.UpdatedAt))
+	b = record.AppendInt(b, tagLease, uint64(a.Lease))
+	b = record.AppendInt(b, tagVersion, a.Version)
+	b = record.AppendInt(b, tagCount, uint64(a.Count))
+	b = record.AppendInt(b, tagPriority, uint64(a.Priority)+1)
 	var flags uint64
 	if a.Timeout {
 		flags |= flagTimeout
@@ -82,7 +81,7 @@ func (a *Alert) AppendBinary(b []byte) ([]byte, error) {
 	if a.Renewed {
 		flags |= flagRenewed
 	}
-	return putInt(b, tagFlags, flags), nil
+	return record.AppendInt(b, tagFlags, flags), nil
 }
 
 // texts lists the fields in the order of their tags.
@@ -93,49 +92,14 @@ func (e *Extra) texts() [11]*string {
 	}
 }
 
-func putText(b []byte, tag int, s string) []byte {
-	if s == "" {
-		return b
-	}
-	b = binary.AppendUvarint(b, uint64(tag))
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
-}
-
-func putInt(b []byte, tag int, v uint64) []byte {
-	if v == 0 {
-		return b
-	}
-	b = binary.AppendUvarint(b, uint64(tag))
-	return binary.AppendUvarint(b, v)
-}
-
 // UnmarshalBinary reads what AppendBinary wrote, of this version or with
 // fields of a later one, and checks it fully. b isn't kept.
 func (a *Alert) UnmarshalBinary(b []byte) error {
-	if len(b) == 0 || b[0] != codecVersion {
-		return fmt.Errorf("%w: unknown version", ErrEncoding)
-	}
 	*a = Alert{}
 	var o Origin
-	for text := string(b[1:]); text != ""; {
-		tag, n := uvarint(text)
-		v, m := uvarint(text[n:])
-		if n == 0 || m == 0 {
-			return fmt.Errorf("%w: truncated", ErrEncoding)
-		}
-		text = text[n+m:]
-		if tag%2 == 1 {
-			a.setInt(tag, v)
-			continue
-		}
-		if v > uint64(len(text)) {
-			return fmt.Errorf("%w: truncated text", ErrEncoding)
-		}
-		if err := a.setText(&o, tag, text[:v]); err != nil {
-			return err
-		}
-		text = text[v:]
+	err := record.Read(string(b), codecVersion, a.setInt, func(tag uint64, s string) error { return a.setText(&o, tag, s) })
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
 	if o != (Origin{}) {
 		a.Origin = &o
@@ -147,17 +111,6 @@ func (a *Alert) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
 	return nil
-}
-
-// uvarint is binary.Uvarint for a string; n is 0 on malformed input.
-func uvarint(s string) (v uint64, n int) {
-	for i := 0; i < len(s) && i < binary.MaxVarintLen64; i++ {
-		v |= uint64(s[i]&0x7f) << (7 * i)
-		if s[i] < 0x80 {
-			return v, i + 1
-		}
-	}
-	return 0, 0
 }
 
 func (a *Alert) setInt(tag, v uint64) {
@@ -211,8 +164,5 @@ func (a *Alert) setText(o *Origin, tag uint64, s string) (err error) {
 			*a.Extra.texts()[(tag-tagExtra)/2] = s
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrEncoding, err)
-	}
-	return nil
+	return err
 }

@@ -10,11 +10,11 @@ import (
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
+	"github.com/fenghuo-mesh/fenghuo/aggregate/record"
 )
 
-// The stored form of a Told, version 1: a version byte, then fields of (tag,
-// value). Odd tags carry a varint, even tags a length and bytes, so a reader
-// steps over tags it doesn't know. Absent fields are zero.
+// The stored form of a Told, version 1, is a record (see package record) of the
+// tags below.
 const codecVersion = 1
 
 // Tags. They are never reused.
@@ -46,28 +46,22 @@ var ErrEncoding = errors.New("malformed told record")
 // there for encoding.BinaryAppender.
 func (t *Told) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, codecVersion)
-	b = putText(b, tagID, t.ID)
-	b = putText(b, tagTenant, t.Tenant)
-	b = putText(b, tagReceiver, t.Receiver)
-	b = putText(b, tagIntegration, t.Integration)
-	b = putText(b, tagRouteKey, t.RouteKey)
-	b = putText(b, tagLabels, t.GroupLabels.Encoded())
-	b = putText(b, tagReason, string(t.Reason))
-	b = putText(b, tagErr, cut(t.Err))
-	b = putInt(b, tagState, uint64(t.State))
-	b = putInt(b, tagAt, uint64(t.At))
-	b = putInt(b, tagRepeat, uint64(t.Repeat))
-	b = putInt(b, tagAttempts, uint64(t.Attempts))
+	b = record.AppendText(b, tagID, t.ID)
+	b = record.AppendText(b, tagTenant, t.Tenant)
+	b = record.AppendText(b, tagReceiver, t.Receiver)
+	b = record.AppendText(b, tagIntegration, t.Integration)
+	b = record.AppendText(b, tagRouteKey, t.RouteKey)
+	b = record.AppendText(b, tagLabels, t.GroupLabels.Encoded())
+	b = record.AppendText(b, tagReason, string(t.Reason))
+	b = record.AppendText(b, tagErr, cut(t.Err))
+	b = record.AppendInt(b, tagState, uint64(t.State))
+	b = record.AppendInt(b, tagAt, uint64(t.At))
+	b = record.AppendInt(b, tagRepeat, uint64(t.Repeat))
+	b = record.AppendInt(b, tagAttempts, uint64(t.Attempts))
 	for _, id := range t.Settles {
-		b = putText(b, tagSettles, id)
+		b = record.AppendText(b, tagSettles, id)
 	}
-	if len(t.Episodes) > 0 {
-		eps := appendEpisodes(nil, t.Episodes)
-		b = binary.AppendUvarint(b, tagEpisodes)
-		b = binary.AppendUvarint(b, uint64(len(eps)))
-		b = append(b, eps...)
-	}
-	return b, nil
+	return record.AppendText(b, tagEpisodes, appendEpisodes(nil, t.Episodes)), nil
 }
 
 // cut bounds an error's text at a whole character and makes it UTF-8.
@@ -83,23 +77,6 @@ func cut(s string) string {
 		return s
 	}
 	return string([]rune(s))
-}
-
-func putText(b []byte, tag int, s string) []byte {
-	if s == "" {
-		return b
-	}
-	b = binary.AppendUvarint(b, uint64(tag))
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
-}
-
-func putInt(b []byte, tag int, v uint64) []byte {
-	if v == 0 {
-		return b
-	}
-	b = binary.AppendUvarint(b, uint64(tag))
-	return binary.AppendUvarint(b, v)
 }
 
 // Episodes are packed: the fingerprint in 8 bytes; onset and At as differences
@@ -127,22 +104,22 @@ func decodeEpisodes(b []byte) ([]Episode, error) {
 	var prev Episode
 	for len(b) > 0 {
 		if len(b) < 11 {
-			return nil, fmt.Errorf("%w: truncated episode", ErrEncoding)
+			return nil, errors.New("truncated episode")
 		}
 		e := Episode{Fingerprint: label.Fingerprint(binary.LittleEndian.Uint64(b))}
 		onset, n := binary.Varint(b[8:])
 		if n <= 0 {
-			return nil, fmt.Errorf("%w: truncated onset", ErrEncoding)
+			return nil, errors.New("truncated onset")
 		}
 		at, m := binary.Varint(b[8+n:])
 		if m <= 0 || 8+n+m >= len(b) {
-			return nil, fmt.Errorf("%w: truncated time", ErrEncoding)
+			return nil, errors.New("truncated time")
 		}
 		b = b[8+n+m:]
 		e.Onset = prev.Onset + alert.Time(onset)
 		at += int64(prev.At)
 		if e.Onset < 0 || at < 0 || at > 1<<32-1 {
-			return nil, fmt.Errorf("%w: time out of range", ErrEncoding)
+			return nil, errors.New("time out of range")
 		}
 		e.At = uint32(at)
 		if b[0] != 0xff {
@@ -150,13 +127,13 @@ func decodeEpisodes(b []byte) ([]Episode, error) {
 			b = b[1:]
 		} else {
 			if len(b) < 5 {
-				return nil, fmt.Errorf("%w: truncated counts", ErrEncoding)
+				return nil, errors.New("truncated counts")
 			}
 			e.Begun, e.Suspended, e.Ended, e.Claimed = b[1], b[2], b[3], b[4]
 			b = b[5:]
 		}
 		if len(eps) > 0 && compareEpisodes(prev, e) >= 0 {
-			return nil, fmt.Errorf("%w: episodes out of order", ErrEncoding)
+			return nil, errors.New("episodes out of order")
 		}
 		eps = append(eps, e)
 		prev = e
@@ -167,31 +144,9 @@ func decodeEpisodes(b []byte) ([]Episode, error) {
 // UnmarshalBinary reads what AppendBinary wrote, of this version or with
 // fields of a later one, and checks it fully. b isn't kept.
 func (t *Told) UnmarshalBinary(b []byte) error {
-	if len(b) == 0 || b[0] != codecVersion {
-		return fmt.Errorf("%w: unknown version", ErrEncoding)
-	}
 	*t = Told{}
-	for b = b[1:]; len(b) > 0; {
-		tag, n := binary.Uvarint(b)
-		if n <= 0 {
-			return fmt.Errorf("%w: truncated", ErrEncoding)
-		}
-		v, m := binary.Uvarint(b[n:])
-		if m <= 0 {
-			return fmt.Errorf("%w: truncated", ErrEncoding)
-		}
-		b = b[n+m:]
-		if tag%2 == 1 {
-			t.setInt(tag, v)
-			continue
-		}
-		if v > uint64(len(b)) {
-			return fmt.Errorf("%w: truncated text", ErrEncoding)
-		}
-		if err := t.setText(tag, b[:v]); err != nil {
-			return err
-		}
-		b = b[v:]
+	if err := record.Read(b, codecVersion, t.setInt, t.setText); err != nil {
+		return fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
 	switch {
 	case t.State < Claimed || t.State > Failed:
@@ -232,9 +187,7 @@ func (t *Told) setText(tag uint64, v []byte) (err error) {
 	case tagRouteKey:
 		t.RouteKey = string(v)
 	case tagLabels:
-		if t.GroupLabels, err = label.Decode(string(v)); err != nil {
-			return fmt.Errorf("%w: %w", ErrEncoding, err)
-		}
+		t.GroupLabels, err = label.Decode(string(v))
 	case tagReason:
 		t.Reason = Reason(v)
 	case tagErr:

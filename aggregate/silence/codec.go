@@ -7,11 +7,11 @@ import (
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
+	"github.com/fenghuo-mesh/fenghuo/aggregate/record"
 )
 
-// The stored form of a silence, version 1: a version byte, then fields of
-// (tag, value). Odd tags carry a varint, even tags a length and bytes, so a
-// reader steps over tags it doesn't know. Absent fields are zero.
+// The stored form of a silence, version 1, is a record (see package record) of
+// the tags below.
 const codecVersion = 1
 
 // Tags. They are never reused.
@@ -34,66 +34,27 @@ var ErrEncoding = errors.New("malformed silence record")
 // AppendBinary appends the stored form to b. The error is always nil.
 func (s *Silence) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, codecVersion)
-	b = putText(b, tagID, s.ID)
-	b = putText(b, tagTenant, s.Tenant)
+	b = record.AppendText(b, tagID, s.ID)
+	b = record.AppendText(b, tagTenant, s.Tenant)
 	for _, m := range s.Matchers {
 		v := binary.AppendUvarint([]byte{byte(m.Type)}, uint64(len(m.Name)))
 		v = append(append(v, m.Name...), m.Value...)
-		b = putText(b, tagMatcher, string(v))
+		b = record.AppendText(b, tagMatcher, v)
 	}
-	b = putText(b, tagCreatedBy, s.CreatedBy)
-	b = putText(b, tagComment, s.Comment)
-	b = putText(b, tagAnnotations, s.Annotations.Encoded())
-	b = putInt(b, tagStarts, uint64(s.StartsAt))
-	b = putInt(b, tagEnds, uint64(s.EndsAt))
-	return putInt(b, tagUpdated, uint64(s.UpdatedAt)), nil
-}
-
-func putText(b []byte, tag int, s string) []byte {
-	if s == "" {
-		return b
-	}
-	b = binary.AppendUvarint(b, uint64(tag))
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
-}
-
-func putInt(b []byte, tag int, v uint64) []byte {
-	if v == 0 {
-		return b
-	}
-	b = binary.AppendUvarint(b, uint64(tag))
-	return binary.AppendUvarint(b, v)
+	b = record.AppendText(b, tagCreatedBy, s.CreatedBy)
+	b = record.AppendText(b, tagComment, s.Comment)
+	b = record.AppendText(b, tagAnnotations, s.Annotations.Encoded())
+	b = record.AppendInt(b, tagStarts, uint64(s.StartsAt))
+	b = record.AppendInt(b, tagEnds, uint64(s.EndsAt))
+	return record.AppendInt(b, tagUpdated, uint64(s.UpdatedAt)), nil
 }
 
 // UnmarshalBinary reads what AppendBinary wrote, of this version or with
 // fields of a later one, and checks it fully. b isn't kept.
 func (s *Silence) UnmarshalBinary(b []byte) error {
-	if len(b) == 0 || b[0] != codecVersion {
-		return fmt.Errorf("%w: unknown version", ErrEncoding)
-	}
 	*s = Silence{}
-	for b = b[1:]; len(b) > 0; {
-		tag, n := binary.Uvarint(b)
-		if n <= 0 {
-			return fmt.Errorf("%w: truncated", ErrEncoding)
-		}
-		v, m := binary.Uvarint(b[n:])
-		if m <= 0 {
-			return fmt.Errorf("%w: truncated", ErrEncoding)
-		}
-		b = b[n+m:]
-		if tag%2 == 1 {
-			s.setInt(tag, v)
-			continue
-		}
-		if v > uint64(len(b)) {
-			return fmt.Errorf("%w: truncated text", ErrEncoding)
-		}
-		if err := s.setText(tag, b[:v]); err != nil {
-			return fmt.Errorf("%w: %w", ErrEncoding, err)
-		}
-		b = b[v:]
+	if err := record.Read(b, codecVersion, s.setInt, s.setText); err != nil {
+		return fmt.Errorf("%w: %w", ErrEncoding, err)
 	}
 	if s.ID == "" {
 		return fmt.Errorf("%w: no id", ErrEncoding)
