@@ -30,6 +30,7 @@ type testHost struct {
 	dir  string
 	conf *config.Config
 	n    *Node
+	now  func() time.Time // nil: the machine's
 
 	mu    sync.Mutex // guards all following
 	dead  map[string]int
@@ -62,7 +63,7 @@ func (h *testHost) write(name, text string) {
 }
 
 func (h *testHost) start() {
-	n, err := New(Options{Config: h.conf, Transport: h, Out: io.Discard})
+	n, err := New(Options{Config: h.conf, Transport: h, Out: io.Discard, Now: h.now})
 	require.NoError(h.t, err)
 	require.NoError(h.t, n.Start(context.Background()))
 	h.n = n
