@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate"
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/node/api/prom"
 	v1 "github.com/fenghuo-mesh/fenghuo/node/api/v1"
 )
@@ -105,20 +107,12 @@ func (f promFace) Targets() (active []prom.Target, dropped []prom.DroppedTarget)
 	return active, dropped
 }
 
-// MetricMetadata implements prom.Metadata: what the host's collectors, the
-// scraped exporters and the pushing senders say of their metrics.
-func (f promFace) MetricMetadata() []prom.MetricMetadata {
-	var out []prom.MetricMetadata
-	for _, m := range f.n.samples.scrape.Metadata() {
-		out = append(out, prom.MetricMetadata{Name: m.Metric, Type: m.Type, Help: m.Help, Unit: m.Unit})
-	}
-	for _, m := range f.n.samples.remote.Metadata() {
-		out = append(out, prom.MetricMetadata{Name: m.Metric, Type: m.Type, Help: m.Help, Unit: m.Unit})
-	}
+// Metadata implements prom.Metadata: what the host's collectors, the scraped
+// exporters and the pushing senders say of their metrics.
+func (f promFace) Metadata() []metadata.Metric {
+	out := slices.Concat(f.n.samples.scrape.Metadata(), f.n.samples.remote.Metadata())
 	if h := f.n.samples.current(); h != nil {
-		for _, m := range h.Metadata() {
-			out = append(out, prom.MetricMetadata{Name: m.Metric, Type: m.Type, Help: m.Help, Unit: m.Unit})
-		}
+		out = append(out, h.Metadata()...)
 	}
 	return out
 }

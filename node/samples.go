@@ -32,6 +32,10 @@ type samples struct {
 	stop func()               // ends host's loop and waits for it
 }
 
+// pushedShare is how much of the room for series exporters and remote_write may
+// take: the rest is for this host's own series and its rules.
+const pushedShare = 0.8
+
 // measured is everything about samples that can fail at a reload, made before
 // anything is swapped.
 type measured struct {
@@ -75,11 +79,11 @@ func (n *Node) startSamples(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.scrape, err = scrape.New(scrape.Options{Sink: s.db, Seed: c.Node.Name, UserAgent: "Fenghuo/" + n.o.Version, Logger: n.o.Logger, Registerer: n.o.Registry, Now: n.o.Now})
+	s.scrape, err = scrape.New(scrape.Options{Sink: s.db.Guest(pushedShare), Seed: c.Node.Name, UserAgent: "Fenghuo/" + n.o.Version, Logger: n.o.Logger, Registerer: n.o.Registry, Now: n.o.Now})
 	if err != nil {
 		return err
 	}
-	s.remote, err = remotewrite.New(remotewrite.Options{Sink: s.db, Logger: n.o.Logger, Registerer: n.o.Registry})
+	s.remote, err = remotewrite.New(remotewrite.Options{Sink: s.db.Guest(pushedShare), Logger: n.o.Logger, Registerer: n.o.Registry, Now: n.o.Now})
 	if err != nil {
 		return err
 	}

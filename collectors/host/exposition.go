@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/fenghuo-mesh/fenghuo/collectors/host/metric"
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 )
 
 const (
@@ -22,32 +23,27 @@ const (
 	openMetricsType = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 )
 
-// Metadata is what is known of a metric, in the words of Prometheus's metadata API.
-type Metadata struct {
-	Metric, Type, Help, Unit string
-}
-
 // Metadata lists the metrics of the last tick, sorted by name.
-func (h *Host) Metadata() []Metadata {
+func (h *Host) Metadata() []metadata.Metric {
 	h.mu.Lock()
 	points := h.last
 	h.mu.Unlock()
 	seen := map[string]bool{}
-	var out []Metadata
+	var out []metadata.Metric
 	for _, p := range points {
 		if m := p.Metric; !seen[m.Name] {
 			seen[m.Name] = true
-			out = append(out, Metadata{Metric: m.Name, Type: metadataType(m.Kind), Help: m.Help})
+			out = append(out, metadata.Metric{Name: m.Name, Type: metadataType(m.Kind), Help: m.Help})
 		}
 	}
-	slices.SortFunc(out, func(a, b Metadata) int { return strings.Compare(a.Metric, b.Metric) })
+	slices.SortFunc(out, func(a, b metadata.Metric) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
 // metadataType is the name that Prometheus's API and OpenMetrics have for a type.
 func metadataType(k metric.Kind) string {
 	if k == metric.Untyped {
-		return "unknown"
+		return metadata.Unknown
 	}
 	return string(k)
 }

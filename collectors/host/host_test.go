@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/fenghuo-mesh/fenghuo/collectors/host/metric"
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -306,7 +307,7 @@ func TestExposition(t *testing.T) {
 		require.NotContains(t, rec.Body.String(), `instance=`)
 	}
 	meta := h.Metadata()
-	require.Contains(t, meta, Metadata{Metric: "node_odd", Type: "unknown", Help: "Odd."})
+	require.Contains(t, meta, metadata.Metric{Name: "node_odd", Type: "unknown", Help: "Odd."})
 }
 
 // parse reads an exposition with Prometheus's own parser.

@@ -70,7 +70,7 @@ func TestRealHost(t *testing.T) {
 		require.Len(t, got, n-1, "all but up")
 	}
 	for _, m := range h.Metadata() {
-		require.Equal(t, m.Type == "counter", strings.HasSuffix(m.Metric, "_total"), m.Metric)
+		require.Equal(t, m.Type == "counter", strings.HasSuffix(m.Name, "_total"), m.Name)
 		require.NotEmpty(t, m.Help)
 	}
 	if path := os.Getenv("FENGHUO_HOST_DUMP"); path != "" {

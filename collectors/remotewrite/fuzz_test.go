@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 	"github.com/stretchr/testify/require"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 )
 
 func small() limits {
@@ -49,7 +51,7 @@ func FuzzV1(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0x0a, 0x02, 0x0a, 0x00})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m := &v1{body: b, limits: small(), intern: interner{known: map[string]string{}}, meta: func(Metadata) {}}
+		m := &v1{body: b, limits: small(), intern: interner{known: map[string]string{}}, meta: func(metadata.Metric) {}}
 		got, err := all(m)
 		var want prompb.WriteRequest
 		if err != nil || want.Unmarshal(b) != nil {
@@ -88,7 +90,7 @@ func FuzzV2(f *testing.F) {
 	f.Add(b)
 	f.Add([]byte{0x22, 0x00, 0x2a, 0x00})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m := &v2{body: b, limits: small(), intern: interner{known: map[string]string{}}, meta: func(Metadata) {}}
+		m := &v2{body: b, limits: small(), intern: interner{known: map[string]string{}}, meta: func(metadata.Metric) {}}
 		got, err := all(m)
 		var want writev2.Request
 		if err != nil || want.Unmarshal(b) != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/klauspost/compress/snappy"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -24,7 +25,7 @@ type Handler struct {
 	limits  limits
 	places  chan struct{} // one for each request being decoded
 	memory  atomic.Int64  // bytes held by all requests
-	book    book
+	book    *metadata.Book
 	metrics *metrics
 }
 
@@ -41,13 +42,13 @@ func New(opts Options) (*Handler, error) {
 			maxLabels: series.MaxLabels, maxName: series.MaxLabelNameBytes, maxValue: series.MaxLabelValueBytes,
 		},
 		places:  make(chan struct{}, o.MaxConcurrent),
-		book:    book{by: map[string]Metadata{}},
+		book:    metadata.NewBook(maxMetadata, o.Now),
 		metrics: newMetrics(o.Registerer),
 	}, nil
 }
 
 // Metadata lists what senders have said of their metrics, sorted by name, at most 5,000 of them.
-func (h *Handler) Metadata() []Metadata { return h.book.list() }
+func (h *Handler) Metadata() []metadata.Metric { return h.book.List() }
 
 // refusal is an answer other than success.
 type refusal struct {
@@ -158,9 +159,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, version int) (
 	if err != nil {
 		return tally{}, err
 	}
-	var meta []Metadata
+	var meta []metadata.Metric
 	checked := false
-	keep := func(md Metadata) {
+	keep := func(md metadata.Metric) {
 		if !checked && len(meta) < maxMetadata {
 			meta = append(meta, md)
 		}
@@ -176,7 +177,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, version int) (
 	}
 	checked = true
 	for _, md := range meta {
-		h.book.put(md)
+		h.book.Put(md)
 	}
 	return h.store(r.Context(), m)
 }

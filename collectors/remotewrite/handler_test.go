@@ -21,6 +21,7 @@ import (
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -125,7 +126,7 @@ func TestVersion1(t *testing.T) {
 		require.True(t, value.IsStaleNaN(sink.got[1].V), "staleness markers pass unchanged")
 		require.Equal(t, series.Sample{Labels: labels.FromStrings("__name__", "温度", "z", "unsorted"), T: -5, V: -2.5}, sink.got[2])
 	}
-	require.Equal(t, []Metadata{{Metric: "up", Type: "counter", Help: "help", Unit: "s"}}, h.Metadata())
+	require.Equal(t, []metadata.Metric{{Name: "up", Type: "counter", Help: "help", Unit: "s"}}, h.Metadata())
 	require.Equal(t, 3.0, testutil.ToFloat64(h.metrics.ignored.WithLabelValues("histogram")))
 	require.Equal(t, 3.0, testutil.ToFloat64(h.metrics.ignored.WithLabelValues("exemplar")))
 	require.Equal(t, 9.0, testutil.ToFloat64(h.metrics.samples.WithLabelValues("stored")))
@@ -142,7 +143,7 @@ func TestVersion2(t *testing.T) {
 	require.Equal(t, "0", rec.Header().Get("X-Prometheus-Remote-Write-Exemplars-Written"))
 	require.Len(t, sink.got, 2)
 	require.Equal(t, labels.FromStrings("__name__", "up", "job", "api"), sink.got[0].Labels)
-	require.Equal(t, []Metadata{{Metric: "up", Type: "gauge", Help: "help of up"}}, h.Metadata())
+	require.Equal(t, []metadata.Metric{{Name: "up", Type: "gauge", Help: "help of up"}}, h.Metadata())
 }
 
 // TestPartial stores the good part of a request and says what is wrong with the rest.

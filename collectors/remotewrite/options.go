@@ -39,6 +39,8 @@ type Options struct {
 	// ReadTimeout is how long a sender may take to send its body: 30 s.
 	ReadTimeout time.Duration
 
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
 	// Logger receives refusals at debug level. Nil discards them.
 	Logger *slog.Logger
 	// Registerer receives the receiver's metrics. Nil skips them.
@@ -55,6 +57,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxConcurrent = cmp.Or(o.MaxConcurrent, 2)
 	o.MaxWait = cmp.Or(o.MaxWait, 5*time.Second)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 30*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

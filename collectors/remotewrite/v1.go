@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 )
 
 // v1 is a prometheus.WriteRequest: field 1 holds the series, 3 metadata.
@@ -11,7 +13,7 @@ type v1 struct {
 	body   []byte
 	limits limits
 	intern interner
-	meta   func(Metadata)
+	meta   func(metadata.Metric)
 }
 
 func (m *v1) each(f func(*timeseries) error) error {
@@ -122,7 +124,7 @@ func (m *v1) label(b []byte, t *timeseries) error {
 
 // metadata reads a MetricMetadata: 1 type, 2 name, 4 help, 5 unit.
 func (m *v1) metadata(b []byte) error {
-	var md Metadata
+	var md metadata.Metric
 	for len(b) > 0 {
 		fd, rest, err := next(b)
 		if err != nil {
@@ -135,13 +137,13 @@ func (m *v1) metadata(b []byte) error {
 			md.Type = typeName(fd.word)
 		case 2:
 			err = fd.want(protowire.BytesType, "metadata.metric_family_name")
-			md.Metric = clip(fd.data, maxNameBytes)
+			md.Name = metadata.Clip(fd.data, metadata.MaxNameBytes)
 		case 4:
 			err = fd.want(protowire.BytesType, "metadata.help")
-			md.Help = clip(fd.data, maxHelpBytes)
+			md.Help = metadata.Clip(fd.data, metadata.MaxHelpBytes)
 		case 5:
 			err = fd.want(protowire.BytesType, "metadata.unit")
-			md.Unit = clip(fd.data, maxNameBytes)
+			md.Unit = metadata.Clip(fd.data, metadata.MaxNameBytes)
 		}
 		if err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 )
 
 // v2 is an io.prometheus.write.v2.Request: field 4 holds the symbols, 5 the series, which refer to them by index.
@@ -11,7 +13,7 @@ type v2 struct {
 	body    []byte
 	limits  limits
 	intern  interner
-	meta    func(Metadata)
+	meta    func(metadata.Metric)
 	symbols [][]byte // parts of body: copies would double what a request holds
 	refs    []uint32 // used again
 }
@@ -168,7 +170,7 @@ func (m *v2) resolve(t *timeseries) {
 
 // metadata reads a Metadata: 1 type, 3 reference of help, 4 of unit. It belongs to the series' metric.
 func (m *v2) metadata(b []byte, t *timeseries) error {
-	var md Metadata
+	var md metadata.Metric
 	for len(b) > 0 {
 		fd, rest, err := next(b)
 		if err != nil {
@@ -190,20 +192,20 @@ func (m *v2) metadata(b []byte, t *timeseries) error {
 			return nil
 		}
 		if fd.num == 3 {
-			md.Help = clip(m.symbols[fd.word], maxHelpBytes)
+			md.Help = metadata.Clip(m.symbols[fd.word], metadata.MaxHelpBytes)
 		} else {
-			md.Unit = clip(m.symbols[fd.word], maxNameBytes)
+			md.Unit = metadata.Clip(m.symbols[fd.word], metadata.MaxNameBytes)
 		}
 	}
-	if md == (Metadata{}) || t.bad != "" {
+	if md == (metadata.Metric{}) || t.bad != "" {
 		return nil
 	}
 	for i, n := range t.names {
 		if n == nameLabel {
-			md.Metric = t.values[i]
+			md.Name = t.values[i]
 		}
 	}
-	md.Metric = clip([]byte(md.Metric), maxNameBytes)
+	md.Name = metadata.Clip([]byte(md.Name), metadata.MaxNameBytes)
 	m.meta(md)
 	return nil
 }

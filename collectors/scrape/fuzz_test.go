@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 )
 
 // FuzzExposition reads anything at all as both text formats, twice with the same memory: what is stored must be valid,
@@ -18,7 +20,7 @@ func FuzzExposition(f *testing.F) {
 	target, err := newTarget(&c, "h:1", nil)
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, first, second, contentType string) {
-		m, b := newMemory(), newBook(time.Now)
+		m, b := newMemory(), metadata.NewBook(maxMetadata, time.Now)
 		for i, text := range []string{first, second} {
 			before := m.alive
 			y, err := target.parse(m, b, []byte(text), contentType, int64(i))
@@ -35,8 +37,8 @@ func FuzzExposition(f *testing.F) {
 			}
 			require.LessOrEqual(t, len(m.alive), 1000)
 		}
-		for _, md := range b.list() {
-			require.LessOrEqual(t, len(md.Help), maxHelpBytes)
+		for _, md := range b.List() {
+			require.LessOrEqual(t, len(md.Help), metadata.MaxHelpBytes)
 		}
 	})
 }

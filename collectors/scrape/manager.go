@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -74,7 +75,7 @@ func (o Options) withDefaults() (Options, error) {
 // Run may be called once.
 type Manager struct {
 	opts    Options
-	book    *book
+	book    *metadata.Book
 	metrics *metrics
 	buffers sync.Pool
 
@@ -96,6 +97,9 @@ type job struct {
 	looked []time.Time // of each file_sd_config
 }
 
+// maxMetadata bounds the metrics, of all targets together, whose metadata is kept.
+const maxMetadata = 10_000
+
 // New returns a manager without targets.
 func New(opts Options) (*Manager, error) {
 	o, err := opts.withDefaults()
@@ -103,7 +107,7 @@ func New(opts Options) (*Manager, error) {
 		return nil, err
 	}
 	return &Manager{
-		opts: o, book: newBook(o.Now), metrics: newMetrics(o.Registerer), loops: map[string]*loop{}, lost: map[string]bool{},
+		opts: o, book: metadata.NewBook(maxMetadata, o.Now), metrics: newMetrics(o.Registerer), loops: map[string]*loop{}, lost: map[string]bool{},
 		changed: make(chan struct{}, 1),
 	}, nil
 }
@@ -298,7 +302,7 @@ func (m *Manager) lose(what string, err error) {
 }
 
 // Metadata lists what exporters have said of their metrics, sorted by name, at most 10,000 of them.
-func (m *Manager) Metadata() []Metadata { return m.book.list() }
+func (m *Manager) Metadata() []metadata.Metric { return m.book.List() }
 
 // Target is the state of one target, in the words of Prometheus's targets API.
 type Target struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/prometheus/prometheus/model/value"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -45,7 +46,7 @@ var errSampleLimit = errors.New("sample_limit exceeded")
 
 // parse reads an exposition. An error fails the scrape as a whole, as in Prometheus. Samples have the time ms unless the
 // exporter gives one and the configuration honors it.
-func (t *target) parse(m *memory, book *book, body []byte, contentType string, ms int64) (y yield, err error) {
+func (t *target) parse(m *memory, book *metadata.Book, body []byte, contentType string, ms int64) (y yield, err error) {
 	m.scrape++
 	p, err := textparse.New(body, contentType, labels.NewSymbolTable(), textparse.ParserOptions{
 		IgnoreNativeHistograms: true, FallbackContentType: "text/plain",
@@ -65,11 +66,11 @@ func (t *target) parse(m *memory, book *book, body []byte, contentType string, m
 		switch entry {
 		case textparse.EntryType:
 			name, kind := p.Type()
-			book.setType(name, string(kind))
+			book.SetType(name, string(kind))
 		case textparse.EntryHelp:
-			book.setHelp(p.Help())
+			book.SetHelp(p.Help())
 		case textparse.EntryUnit:
-			book.setUnit(p.Unit())
+			book.SetUnit(p.Unit())
 		case textparse.EntryHistogram:
 			y.histograms++
 		case textparse.EntrySeries:

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/stretchr/testify/require"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -190,8 +191,8 @@ func TestScrape(t *testing.T) {
 	require.Equal(t, "/metrics", e.seen[0].URL.Path)
 	require.Equal(t, []string{"cpu", "mem"}, e.seen[0].URL.Query()["collect[]"])
 	require.Equal(t, "10", e.seen[0].Header.Get("X-Prometheus-Scrape-Timeout-Seconds"))
-	require.Contains(t, r.m.Metadata(), Metadata{Metric: "requests_total", Type: "counter", Help: "Requests."})
-	require.Contains(t, r.m.Metadata(), Metadata{Metric: "latency", Type: "histogram"})
+	require.Contains(t, r.m.Metadata(), metadata.Metric{Name: "requests_total", Type: "counter", Help: "Requests."})
+	require.Contains(t, r.m.Metadata(), metadata.Metric{Name: "latency", Type: "histogram"})
 }
 
 func TestOpenMetrics(t *testing.T) {
@@ -204,7 +205,7 @@ size_bytes 7
 `}
 	r := newRig(t, Config{}, e)
 	r.scrape(t).has(name("requests_total", `code="200"`), 10)
-	require.Contains(t, r.m.Metadata(), Metadata{Metric: "size_bytes", Type: "gauge", Unit: "bytes"})
+	require.Contains(t, r.m.Metadata(), metadata.Metric{Name: "size_bytes", Type: "gauge", Unit: "bytes"})
 	e.set("requests_total 1\n") // without its end it may be cut off
 	r.scrape(t).has(name("up"), 0)
 }

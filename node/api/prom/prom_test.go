@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -85,8 +86,8 @@ func (fakeTargets) Targets() ([]Target, []DroppedTarget) {
 
 type fakeMetadata struct{}
 
-func (fakeMetadata) MetricMetadata() []MetricMetadata {
-	return []MetricMetadata{
+func (fakeMetadata) Metadata() []metadata.Metric {
+	return []metadata.Metric{
 		{Name: "up", Type: "gauge", Help: "1 if the target is up."},
 		{Name: "requests_total", Type: "counter", Help: "Requests.", Unit: ""},
 		{Name: "requests_total", Type: "counter", Help: "All requests."},

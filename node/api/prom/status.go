@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -136,22 +137,22 @@ func (a *API) metadata(r *http.Request) (answer, *apiError) {
 			limits[name] = n
 		}
 	}
-	var all []MetricMetadata
+	var all []metadata.Metric
 	if a.o.Metadata != nil {
-		all = slices.Clone(a.o.Metadata.MetricMetadata())
+		all = slices.Clone(a.o.Metadata.Metadata())
 	}
-	slices.SortFunc(all, func(x, y MetricMetadata) int {
+	slices.SortFunc(all, func(x, y metadata.Metric) int {
 		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Type, y.Type), cmp.Compare(x.Help, y.Help), cmp.Compare(x.Unit, y.Unit))
 	})
 	all = slices.Compact(all)
 	if metric := r.Form.Get("metric"); metric != "" {
-		all = slices.DeleteFunc(all, func(m MetricMetadata) bool { return m.Name != metric })
+		all = slices.DeleteFunc(all, func(m metadata.Metric) bool { return m.Name != metric })
 	}
 	return answer{data: func(s *stream) { writeMetadata(s, all, limits["limit"], limits["limit_per_metric"]) }}, nil
 }
 
 // metadata writes {name: [{type, help, unit}...]...} of entries sorted by name.
-func writeMetadata(s *stream, all []MetricMetadata, limit, perMetric int) {
+func writeMetadata(s *stream, all []metadata.Metric, limit, perMetric int) {
 	s.raw(`{`)
 	names, inName := 0, 0
 	for i, m := range all {
@@ -175,7 +176,7 @@ func writeMetadata(s *stream, all []MetricMetadata, limit, perMetric int) {
 		}
 		inName++
 		s.raw(`{"type":`)
-		s.str(or(m.Type, "unknown"))
+		s.str(or(m.Type, metadata.Unknown))
 		s.field("unit", false)
 		s.str(m.Unit)
 		s.field("help", false)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/fenghuo-mesh/fenghuo/collectors/metadata"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -31,7 +32,7 @@ type Targets interface {
 
 // Metadata lists what is known of metrics: one entry for each distinct type, help and unit of a name, in any order.
 type Metadata interface {
-	MetricMetadata() []MetricMetadata
+	Metadata() []metadata.Metric
 }
 
 // RuleGroup is one group of a rule file.
@@ -113,14 +114,6 @@ type Target struct {
 type DroppedTarget struct {
 	DiscoveredLabels map[string]string
 	ScrapePool       string
-}
-
-// MetricMetadata is what an exporter says of a metric.
-type MetricMetadata struct {
-	Name string
-	Type string // "counter", "gauge", "histogram", "summary", ..., "unknown"
-	Help string
-	Unit string
 }
 
 // BuildInfo is the answer of /api/v1/status/buildinfo.
