@@ -65,6 +65,7 @@ type Node struct {
 	lives   lives.List
 	failed  chan error
 
+	dir        *service.Lock
 	journal    *journal.Journal
 	store      *store.Store
 	historian  *history.Historian
@@ -205,8 +206,36 @@ func (n *Node) lock(context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.dir = l
 	n.lives.Started("data directory", func(context.Context) error { return l.Unlock() })
 	return nil
+}
+
+// dirLook is how often it is checked that the data directory is still there.
+const dirLook = time.Second
+
+// watchDir shuts intake while the data directory is not where it was: an answer
+// of 200 for what is written to a removed directory would be a lie.
+func (n *Node) watchDir(ctx context.Context) error {
+	tick := time.NewTicker(dirLook)
+	defer tick.Stop()
+	gone := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := n.dir.Check()
+		if (err != nil) == gone {
+			continue
+		}
+		gone = err != nil
+		n.ledger.Shut(err)
+		if gone {
+			n.o.Logger.Error("nothing is accepted any more: what is told goes on from memory; restart the node", "err", err)
+		}
+	}
 }
 
 // startAlerts brings the spine up: journal, history, book, lead, dispatcher.
@@ -257,6 +286,7 @@ func (n *Node) startAlerts(context.Context) error {
 	}
 	n.lives.Run("history", n.historian.Run)
 	n.lives.Run("ledger", n.ledger.Run)
+	n.lives.Run("data directory", n.watchDir)
 	n.lives.Started("results of notifications", func(context.Context) error {
 		n.lead.settle()
 		return nil

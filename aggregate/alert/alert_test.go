@@ -253,3 +253,16 @@ func TestInherit(t *testing.T) {
 	alert.Inherit(in, known)
 	require.Equal(t, alert.P4, in.Priority)
 }
+
+// A sender whose clock is behind ends an alert whose begin it never dated.
+func TestEndBeforeAnUntoldStart(t *testing.T) {
+	begin := &alert.Alert{Tenant: "default", Labels: label.FromStrings("a", "b")}
+	alert.Complete(begin, at(10), time.Minute, true)
+	known, change := alert.Merge(nil, begin, at(10))
+	require.Equal(t, alert.Began, change)
+	end := &alert.Alert{Tenant: "default", Labels: label.FromStrings("a", "b"), StartsAt: at(8), EndsAt: at(9)}
+	alert.Complete(end, at(11), time.Minute, true)
+	got, change := alert.Merge(known, end, at(11))
+	require.Equal(t, alert.Ended, change)
+	require.Equal(t, at(9), got.EndsAt)
+}

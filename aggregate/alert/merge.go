@@ -80,7 +80,10 @@ func Merge(old, in *Alert, now Time) (*Alert, Change) {
 		return in, Began
 	}
 	res := *in
-	if in.ResolvedAt(now) && in.EndsAt < old.StartsAt {
+	// A start that nobody told is our own time, which says nothing about an end
+	// by the sender's clock.
+	told := old.StartsAt != old.ReceivedAt
+	if in.ResolvedAt(now) && in.EndsAt < old.StartsAt && told {
 		return old, Unchanged // the late end of an earlier episode
 	}
 	res.StartsAt = min(old.StartsAt, in.StartsAt)

@@ -29,6 +29,28 @@ const (
 // The error is ErrFull while the disk is full, ErrClosed, ctx's error, or that of a failed write; then nothing of the
 // batch is stored.
 func (d *DB) Append(ctx context.Context, batch []Sample) (Appended, error) {
+	return d.append(ctx, batch, d.opts.MaxSeries)
+}
+
+// Guest appends for senders that must not use up all room for series.
+type Guest struct {
+	db  *DB
+	max int
+}
+
+// Guest returns an appender that opens new series only while there are fewer
+// than share (0..1) of Options.MaxSeries, so that this host's own series always
+// find room beside what others push.
+func (d *DB) Guest(share float64) *Guest {
+	return &Guest{d, int(share * float64(d.opts.MaxSeries))}
+}
+
+// Append is DB.Append with the guest's lower bound.
+func (g *Guest) Append(ctx context.Context, batch []Sample) (Appended, error) {
+	return g.db.append(ctx, batch, g.max)
+}
+
+func (d *DB) append(ctx context.Context, batch []Sample, maxSeries int) (Appended, error) {
 	var sum Appended
 	if len(batch) == 0 {
 		return sum, nil
@@ -48,6 +70,7 @@ func (d *DB) Append(ctx context.Context, batch []Sample) (Appended, error) {
 	}
 	app := base.Appender(ctx)
 	b := d.newBatch(base, app)
+	b.max = uint64(maxSeries)
 	for i := range batch {
 		if err := b.add(&batch[i], &sum); err != nil {
 			if rerr := app.Rollback(); rerr != nil {
@@ -78,7 +101,6 @@ func (d *DB) newBatch(base *tsdb.DB, app storage.Appender) *batch {
 	b := &batch{
 		app:    app,
 		known:  base.Head().NumSeries(),
-		max:    uint64(d.opts.MaxSeries),
 		oldest: now.Add(-d.opts.Retention).UnixMilli(),
 		newest: now.Add(d.opts.MaxAhead).UnixMilli(),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -210,4 +211,21 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 		_, err := Open(o)
 		require.ErrorContains(t, err, field)
 	}
+}
+
+// What guests push leaves room for the host's own series.
+func TestGuestLeavesRoom(t *testing.T) {
+	d := openTest(t, Options{MaxSeries: 10})
+	now := time.Now().UnixMilli()
+	var many []Sample
+	for i := range 20 {
+		many = append(many, Sample{Labels: LabelsOf("__name__", "pushed", "i", strconv.Itoa(i)), T: now, V: 1})
+	}
+	got, err := d.Guest(0.8).Append(t.Context(), many)
+	require.NoError(t, err)
+	require.Equal(t, 8, got.Stored)
+	require.Equal(t, 12, got.OverLimit)
+	got, err = d.Append(t.Context(), []Sample{{Labels: LabelsOf("__name__", "own"), T: now, V: 1}})
+	require.NoError(t, err)
+	require.Equal(t, 1, got.Stored)
 }

@@ -16,7 +16,8 @@ type modelAlert struct {
 	key         string // the sender's own
 	group       string // of rules
 	start, end  alert.Time
-	ours        bool // end is ours, not the sender's
+	received    alert.Time // first report of the episode
+	ours        bool       // end is ours, not the sender's
 	fires       bool
 	seq         int // of the change
 }
@@ -113,16 +114,19 @@ func (m model) post(b *intake.Batch, in *alert.Alert, now alert.Time) {
 
 func (m model) merge(tenant string, r modelAlert, now alert.Time) {
 	id := alert.Key{Tenant: tenant, Fingerprint: r.labels.Fingerprint()}
-	r.fires = r.end == 0 || r.end > now
+	r.fires, r.received = r.end == 0 || r.end > now, now
 	old := m[id]
 	switch {
 	case old == nil:
 	case old.end != 0 && r.start > old.end: // later than what is known
 	case !old.fires && r.fires && r.start >= old.end:
-	case !r.fires && r.end < old.start: // the late end of an earlier one
+	case !r.fires && r.end < old.start && old.start != old.received: // the late end of an earlier one
 		return
 	default:
 		r.start = min(r.start, old.start)
+		if old.fires || !r.fires {
+			r.received = old.received
+		}
 		switch {
 		case !r.fires && !old.fires:
 			r.end = max(r.end, old.end)

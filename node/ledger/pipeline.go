@@ -78,8 +78,9 @@ type Ledger struct {
 	ruleMu sync.Mutex                     // guards byGroup; only Run's goroutine writes while it runs
 	byRule map[string]map[uint64]struct{} // rule group -> hashed keys of its firing alerts
 
-	began   alert.Time  // what ended before is history already
-	lacks   atomic.Bool // the journal lacks an end that memory has
+	shut    atomic.Pointer[error] // why nothing is accepted; nil: all is well
+	began   alert.Time            // what ended before is history already
+	lacks   atomic.Bool           // the journal lacks an end that memory has
 	version uint64
 	records []journal.Record // reused
 	undos   []undo           // reused
@@ -141,6 +142,9 @@ func (p *Ledger) Accept(ctx context.Context, b intake.Batch) (intake.Receipt, er
 }
 
 func (p *Ledger) do(ctx context.Context, o *op) opResult {
+	if reason := p.shut.Load(); reason != nil {
+		return opResult{err: fmt.Errorf("%w: %w", intake.ErrUnavailable, *reason)}
+	}
 	o.reply = make(chan opResult, 1)
 	select {
 	case p.ops <- o:
@@ -195,6 +199,24 @@ func (p *Ledger) Run(ctx context.Context) error {
 			p.expire()
 		}
 	}
+}
+
+// Shut makes the ledger refuse what comes in, for a reason that its journal
+// can't know; nil opens it again. What it holds lives on.
+func (p *Ledger) Shut(reason error) {
+	if reason == nil {
+		p.shut.Store(nil)
+		return
+	}
+	p.shut.Store(&reason)
+}
+
+// ShutBy is why nothing is accepted, or nil.
+func (p *Ledger) ShutBy() error {
+	if reason := p.shut.Load(); reason != nil {
+		return *reason
+	}
+	return nil
 }
 
 // Lacks says, once, that the journal lacks something that only a snapshot can

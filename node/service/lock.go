@@ -69,6 +69,26 @@ func LockDir(dir string) (*Lock, error) {
 // Dir returns the directory that is held.
 func (l *Lock) Dir() string { return l.dir }
 
+// ErrGone: the locked directory is no longer where it was.
+var ErrGone = errors.New("the data directory was removed or replaced")
+
+// Check says whether the directory is still the one that was locked: what is
+// written to one that was removed under a running node is lost.
+func (l *Lock) Check() error {
+	have, err := os.Stat(filepath.Join(l.dir, lockName))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	held, err := l.f.Stat()
+	if err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	if !os.SameFile(have, held) {
+		return fmt.Errorf("%w: another %s lies there", ErrGone, lockName)
+	}
+	return nil
+}
+
 // Unlock lets go of the directory. A second call does nothing.
 func (l *Lock) Unlock() error {
 	if l.f == nil {

@@ -225,3 +225,20 @@ func TestEnvironment(t *testing.T) {
 	require.NoError(t, n.Run(t.Context()), "nobody wants a sign of life: no loop")
 	n.Notify(Ready, "")
 }
+
+func TestCheckNoticesARemovedDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	l, err := LockDir(dir)
+	require.NoError(t, err)
+	defer l.Unlock()
+	require.NoError(t, l.Check())
+	if err := os.RemoveAll(dir); err != nil {
+		t.Skip("this system doesn't remove files in use")
+	}
+	require.ErrorIs(t, l.Check(), ErrGone)
+	other, err := LockDir(dir)
+	require.NoError(t, err)
+	defer other.Unlock()
+	require.ErrorIs(t, l.Check(), ErrGone, "another directory lies there")
+	require.NoError(t, other.Check())
+}
