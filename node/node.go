@@ -231,7 +231,7 @@ func (n *Node) watchDir(ctx context.Context) error {
 			continue
 		}
 		gone = err != nil
-		n.ledger.Shut(err)
+		n.ledger.Gate.Shut(err)
 		if gone {
 			n.o.Logger.Error("nothing is accepted any more: what is told goes on from memory; restart the node", "err", err)
 		}

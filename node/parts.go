@@ -27,8 +27,8 @@ func journalPart(n *Node) v1.Part {
 	s := n.journal.Stats()
 	trouble := ""
 	switch {
-	case n.ledger.ShutBy() != nil:
-		trouble = "new alerts are refused: " + n.ledger.ShutBy().Error()
+	case n.ledger.Gate.Reason() != nil:
+		trouble = "new alerts are refused: " + n.ledger.Gate.Reason().Error()
 	case s.Failed != nil:
 		trouble = "the disk fails, new alerts are refused: " + s.Failed.Error()
 	case s.Full != nil:

@@ -79,11 +79,11 @@ func (n *Node) startSamples(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.scrape, err = scrape.New(scrape.Options{Sink: s.db.Guest(pushedShare), Seed: c.Node.Name, UserAgent: "Fenghuo/" + n.o.Version, Logger: n.o.Logger, Registerer: n.o.Registry, Now: n.o.Now})
+	s.scrape, err = scrape.New(scrape.Options{Sink: series.GuestOf(s.db, pushedShare), Seed: c.Node.Name, UserAgent: "Fenghuo/" + n.o.Version, Logger: n.o.Logger, Registerer: n.o.Registry, Now: n.o.Now})
 	if err != nil {
 		return err
 	}
-	s.remote, err = remotewrite.New(remotewrite.Options{Sink: s.db.Guest(pushedShare), Logger: n.o.Logger, Registerer: n.o.Registry, Now: n.o.Now})
+	s.remote, err = remotewrite.New(remotewrite.Options{Sink: series.GuestOf(s.db, pushedShare), Logger: n.o.Logger, Registerer: n.o.Registry, Now: n.o.Now})
 	if err != nil {
 		return err
 	}

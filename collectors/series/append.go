@@ -29,7 +29,7 @@ const (
 // The error is ErrFull while the disk is full, ErrClosed, ctx's error, or that of a failed write; then nothing of the
 // batch is stored.
 func (d *DB) Append(ctx context.Context, batch []Sample) (Appended, error) {
-	return d.append(ctx, batch, d.opts.MaxSeries)
+	return (&Guest{d, d.opts.MaxSeries}).Append(ctx, batch)
 }
 
 // Guest appends for senders that must not use up all room for series.
@@ -38,19 +38,16 @@ type Guest struct {
 	max int
 }
 
-// Guest returns an appender that opens new series only while there are fewer
+// GuestOf returns an appender that opens new series only while there are fewer
 // than share (0..1) of Options.MaxSeries, so that this host's own series always
 // find room beside what others push.
-func (d *DB) Guest(share float64) *Guest {
+func GuestOf(d *DB, share float64) *Guest {
 	return &Guest{d, int(share * float64(d.opts.MaxSeries))}
 }
 
-// Append is DB.Append with the guest's lower bound.
+// Append is DB.Append with the guest's bound.
 func (g *Guest) Append(ctx context.Context, batch []Sample) (Appended, error) {
-	return g.db.append(ctx, batch, g.max)
-}
-
-func (d *DB) append(ctx context.Context, batch []Sample, maxSeries int) (Appended, error) {
+	d := g.db
 	var sum Appended
 	if len(batch) == 0 {
 		return sum, nil
@@ -70,7 +67,7 @@ func (d *DB) append(ctx context.Context, batch []Sample, maxSeries int) (Appende
 	}
 	app := base.Appender(ctx)
 	b := d.newBatch(base, app)
-	b.max = uint64(maxSeries)
+	b.max = uint64(g.max)
 	for i := range batch {
 		if err := b.add(&batch[i], &sum); err != nil {
 			if rerr := app.Rollback(); rerr != nil {

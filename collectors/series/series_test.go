@@ -221,7 +221,7 @@ func TestGuestLeavesRoom(t *testing.T) {
 	for i := range 20 {
 		many = append(many, Sample{Labels: LabelsOf("__name__", "pushed", "i", strconv.Itoa(i)), T: now, V: 1})
 	}
-	got, err := d.Guest(0.8).Append(t.Context(), many)
+	got, err := GuestOf(d, 0.8).Append(t.Context(), many)
 	require.NoError(t, err)
 	require.Equal(t, 8, got.Stored)
 	require.Equal(t, 12, got.OverLimit)

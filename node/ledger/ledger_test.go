@@ -366,7 +366,7 @@ func (w *walk) restart() {
 	}
 	w.m = model{}
 	for _, a := range w.b.ledger.Held(nil, nil) { // leases begin anew
-		r := &modelAlert{labels: a.Labels, annotations: a.Annotations, start: a.StartsAt, end: a.EndsAt, ours: a.Timeout, fires: a.Fires(), seq: int(a.Version)}
+		r := &modelAlert{labels: a.Labels, annotations: a.Annotations, start: a.StartsAt, end: a.EndsAt, ours: a.Timeout, fires: a.Fires(), received: a.ReceivedAt, seq: int(a.Version)}
 		if a.Extra != nil {
 			r.key, r.group = a.Extra.DedupeKey, a.Extra.RuleGroup
 		}
@@ -396,7 +396,7 @@ func (w *walk) fill() {
 	a := w.b.get(k)
 	require.NotNil(w.t, a, "there is room again, and nothing is taken")
 	w.m.lapse(w.now())
-	w.m[k] = &modelAlert{labels: a.Labels, start: a.StartsAt, end: a.EndsAt}
+	w.m[k] = &modelAlert{labels: a.Labels, start: a.StartsAt, end: a.EndsAt, received: a.ReceivedAt}
 	for _, k := range w.gone() {
 		delete(w.m, k)
 	}

@@ -70,6 +70,9 @@ type Options struct {
 // the book. It merges, journals, and hands changes on; senders wait for the
 // disk on their own goroutines.
 type Ledger struct {
+	// Gate shuts the ledger for reasons that its journal can't know.
+	Gate Gate
+
 	o    Options
 	book *book
 	ops  chan *op
@@ -78,9 +81,8 @@ type Ledger struct {
 	ruleMu sync.Mutex                     // guards byGroup; only Run's goroutine writes while it runs
 	byRule map[string]map[uint64]struct{} // rule group -> hashed keys of its firing alerts
 
-	shut    atomic.Pointer[error] // why nothing is accepted; nil: all is well
-	began   alert.Time            // what ended before is history already
-	lacks   atomic.Bool           // the journal lacks an end that memory has
+	began   alert.Time  // what ended before is history already
+	lacks   atomic.Bool // the journal lacks an end that memory has
 	version uint64
 	records []journal.Record // reused
 	undos   []undo           // reused
@@ -142,8 +144,8 @@ func (p *Ledger) Accept(ctx context.Context, b intake.Batch) (intake.Receipt, er
 }
 
 func (p *Ledger) do(ctx context.Context, o *op) opResult {
-	if reason := p.shut.Load(); reason != nil {
-		return opResult{err: fmt.Errorf("%w: %w", intake.ErrUnavailable, *reason)}
+	if reason := p.Gate.Reason(); reason != nil {
+		return opResult{err: fmt.Errorf("%w: %w", intake.ErrUnavailable, reason)}
 	}
 	o.reply = make(chan opResult, 1)
 	select {
@@ -199,24 +201,6 @@ func (p *Ledger) Run(ctx context.Context) error {
 			p.expire()
 		}
 	}
-}
-
-// Shut makes the ledger refuse what comes in, for a reason that its journal
-// can't know; nil opens it again. What it holds lives on.
-func (p *Ledger) Shut(reason error) {
-	if reason == nil {
-		p.shut.Store(nil)
-		return
-	}
-	p.shut.Store(&reason)
-}
-
-// ShutBy is why nothing is accepted, or nil.
-func (p *Ledger) ShutBy() error {
-	if reason := p.shut.Load(); reason != nil {
-		return *reason
-	}
-	return nil
 }
 
 // Lacks says, once, that the journal lacks something that only a snapshot can
