@@ -8,18 +8,14 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/silence"
-	"github.com/fenghuo-mesh/fenghuo/node/api/am"
 	"github.com/fenghuo-mesh/fenghuo/node/api/problem"
-	v1 "github.com/fenghuo-mesh/fenghuo/node/api/v1"
+	"github.com/fenghuo-mesh/fenghuo/node/api/silences"
 )
 
 // silenceFace keeps silences for both APIs.
 type silenceFace struct{ n *Node }
 
-var (
-	_ am.Silences = silenceFace{}
-	_ v1.Silences = silenceFace{}
-)
+var _ silences.Store = silenceFace{}
 
 // Silences lists them.
 func (f silenceFace) Silences(_ context.Context, want silence.Filter) ([]silence.Silence, error) {

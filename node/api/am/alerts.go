@@ -15,6 +15,7 @@ import (
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
+	"github.com/fenghuo-mesh/fenghuo/node/api/limit"
 	"github.com/fenghuo-mesh/fenghuo/node/api/problem"
 )
 
@@ -39,7 +40,7 @@ func writeString(w http.ResponseWriter, status int, text string) {
 	header(w)
 	w.WriteHeader(status)
 	// A failed write means that nobody listens any more.
-	_, _ = w.Write(append(appendText(nil, text), '\n'))
+	_, _ = w.Write(append(label.AppendQuoted(nil, text), '\n'))
 }
 
 // writeJSON answers 200 with v.
@@ -151,28 +152,6 @@ type query struct {
 	receivers                          label.Matchers
 }
 
-// maxFilters bounds the matchers of one request.
-const maxFilters = 64
-
-// parseMatchers reads one matcher per value.
-func parseMatchers(values []string) (label.Matchers, error) {
-	if len(values) > maxFilters {
-		return nil, problem.Errorf(problem.ErrInvalid, "%d matchers, at most %d", len(values), maxFilters)
-	}
-	var out label.Matchers
-	for _, v := range values {
-		ms, err := label.ParseMatchers(v)
-		if err == nil && len(ms) == 0 {
-			err = fmt.Errorf("%w %q: empty", label.ErrMatcher, v)
-		}
-		if err != nil {
-			return nil, problem.Errorf(problem.ErrInvalid, "%w", err)
-		}
-		out = append(out, ms...)
-	}
-	return out, nil
-}
-
 // flag reads a boolean as upstream does; absent is true.
 func flag(q url.Values, name string) (bool, error) {
 	if !q.Has(name) || q.Get(name) == "" {
@@ -202,10 +181,10 @@ func parseQuery(r *http.Request) (q query, err error) {
 			return q, err
 		}
 	}
-	if q.matchers, err = parseMatchers(values["filter"]); err != nil {
+	if q.matchers, err = limit.Matchers(values["filter"]); err != nil {
 		return q, err
 	}
-	if q.receivers, err = parseMatchers(values["receiver_matchers"]); err != nil {
+	if q.receivers, err = limit.Matchers(values["receiver_matchers"]); err != nil {
 		return q, fmt.Errorf("failed to parse receiver_matchers param: %w", err)
 	}
 	if re := values.Get("receiver"); values.Has("receiver") {
@@ -414,10 +393,10 @@ func (w *writer) group(g *Group) {
 		}
 	}
 	w.buf = append(w.buf, `],"labels":`...)
-	w.buf = appendSet(w.buf, g.Labels)
+	w.buf = g.Labels.AppendJSON(w.buf)
 	w.buf = append(w.buf, `,"receiver":{"name":`...)
-	w.buf = appendText(w.buf, g.Receiver)
+	w.buf = label.AppendQuoted(w.buf, g.Receiver)
 	w.buf = append(w.buf, `},"routeLabels":`...)
-	w.buf = appendSet(w.buf, g.RouteLabels)
+	w.buf = g.RouteLabels.AppendJSON(w.buf)
 	w.buf = append(w.buf, '}')
 }

@@ -17,9 +17,9 @@ import (
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
-	"github.com/fenghuo-mesh/fenghuo/aggregate/silence"
 	"github.com/fenghuo-mesh/fenghuo/node/api/limit"
 	"github.com/fenghuo-mesh/fenghuo/node/api/problem"
+	"github.com/fenghuo-mesh/fenghuo/node/api/silences"
 )
 
 // Sink takes the alerts of one request into the node. accepted alerts are
@@ -68,21 +68,6 @@ type Alerts interface {
 	Groups(ctx context.Context, ms label.Matchers) ([]Group, error)
 }
 
-// Silences keeps silences. Errors are those of package silence, or wrap
-// problem.ErrUnavailable where a silence can't be stored. Safe for concurrent
-// use.
-type Silences interface {
-	// Silences returns those that the filter wants, in the book's order.
-	Silences(ctx context.Context, f silence.Filter) ([]silence.Silence, error)
-	// Silence returns one.
-	Silence(ctx context.Context, id string) (silence.Silence, error)
-	// PutSilence creates a silence, or changes the one named by s.ID. id is the
-	// one it has now.
-	PutSilence(ctx context.Context, s silence.Silence) (id string, err error)
-	// ExpireSilence ends a silence now. Ending an ended one is no error.
-	ExpireSilence(ctx context.Context, id string) error
-}
-
 // Receiver is a configured receiver.
 type Receiver struct {
 	Name   string            `json:"name"`
@@ -121,7 +106,7 @@ type Node interface {
 type Options struct {
 	Sink     Sink
 	Alerts   Alerts
-	Silences Silences
+	Silences silences.Store
 	Node     Node
 	// Tenant owns what is posted and is all that is shown; "" is
 	// alert.DefaultTenant.
@@ -178,15 +163,8 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	a := &API{
-		o: o,
-		errors: slices.Concat(o.Errors, problem.Table{
-			{Err: ErrMalformed, Status: http.StatusBadRequest},
-			{Err: silence.ErrNotFound, Status: http.StatusNotFound},
-			{Err: silence.ErrInvalid, Status: http.StatusBadRequest},
-			{Err: silence.ErrTimes, Status: http.StatusBadRequest},
-			{Err: silence.ErrPast, Status: http.StatusBadRequest},
-			{Err: silence.ErrLimit, Status: http.StatusBadRequest},
-		}, problem.Default()),
+		o:      o,
+		errors: slices.Concat(o.Errors, problem.Table{{Err: ErrMalformed, Status: http.StatusBadRequest}}, silences.Errors(), problem.Default()),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fenghuo_alertmanager_api_refused_total",
 			Help: "What Alertmanager's API refused: whole bodies (malformed, too_large, unavailable) and single alerts (invalid).",

@@ -395,15 +395,6 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-func FuzzText(f *testing.F) {
-	f.Add("a\"\\\n\x00\u2028é\xff")
-	f.Fuzz(func(t *testing.T, s string) {
-		var back string
-		require.NoError(t, json.Unmarshal(appendText(nil, s), &back))
-		require.Equal(t, string([]rune(s)), back)
-	})
-}
-
 func BenchmarkGetAlerts(b *testing.B) {
 	f := &fakeNode{}
 	for i := range 10_000 {

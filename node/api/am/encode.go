@@ -2,7 +2,6 @@ package am
 
 import (
 	"net/http"
-	"unicode/utf8"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
@@ -54,7 +53,7 @@ func header(w http.ResponseWriter) {
 func appendAlert(b []byte, v *View, fp label.Fingerprint, groupMutedBy []string) []byte {
 	a := v.Alert
 	b = append(b, `{"annotations":`...)
-	b = appendSet(b, a.Annotations)
+	b = a.Annotations.AppendJSON(b)
 	b = append(b, `,"endsAt":"`...)
 	b = appendTime(b, a.EndsAt)
 	b = append(b, `","fingerprint":"`...)
@@ -65,7 +64,7 @@ func appendAlert(b []byte, v *View, fp label.Fingerprint, groupMutedBy []string)
 			b = append(b, ',')
 		}
 		b = append(b, `{"name":`...)
-		b = appendText(b, name)
+		b = label.AppendQuoted(b, name)
 		b = append(b, '}')
 	}
 	b = append(b, `],"startsAt":"`...)
@@ -85,25 +84,10 @@ func appendAlert(b []byte, v *View, fp label.Fingerprint, groupMutedBy []string)
 	b = append(b, '"')
 	if a.GeneratorURL != "" {
 		b = append(b, `,"generatorURL":`...)
-		b = appendText(b, a.GeneratorURL)
+		b = label.AppendQuoted(b, a.GeneratorURL)
 	}
 	b = append(b, `,"labels":`...)
-	b = appendSet(b, a.Labels)
-	return append(b, '}')
-}
-
-func appendSet(b []byte, s label.Set) []byte {
-	b = append(b, '{')
-	first := true
-	for n, v := range s.All() {
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = appendText(b, n)
-		b = append(b, ':')
-		b = appendText(b, v)
-	}
+	b = a.Labels.AppendJSON(b)
 	return append(b, '}')
 }
 
@@ -113,7 +97,7 @@ func appendTexts(b []byte, texts []string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendText(b, t)
+		b = label.AppendQuoted(b, t)
 	}
 	return append(b, ']')
 }
@@ -143,51 +127,4 @@ func appendDigits(b []byte, n, top int) []byte {
 		b = append(b, byte('0'+n/top%10))
 	}
 	return b
-}
-
-// appendText writes a JSON string. What isn't UTF-8 becomes the replacement
-// character.
-func appendText(b []byte, s string) []byte {
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
-			b = append(b, s[start:i]...)
-			b = append(b, "\ufffd"...)
-			i++
-			start = i
-			continue
-		}
-		b = append(b, s[start:i]...)
-		b = appendEscape(b, c)
-		i++
-		start = i
-	}
-	b = append(b, s[start:]...)
-	return append(b, '"')
-}
-
-func appendEscape(b []byte, c byte) []byte {
-	switch c {
-	case '"', '\\':
-		return append(b, '\\', c)
-	case '\n':
-		return append(b, `\n`...)
-	case '\r':
-		return append(b, `\r`...)
-	case '\t':
-		return append(b, `\t`...)
-	}
-	const digits = "0123456789abcdef"
-	return append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/silence"
+	"github.com/fenghuo-mesh/fenghuo/node/api/limit"
 	"github.com/fenghuo-mesh/fenghuo/node/api/problem"
+	"github.com/fenghuo-mesh/fenghuo/node/api/silences"
 )
 
 // instant is a time in upstream's form.
@@ -119,7 +121,7 @@ func (a *API) getSilences(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if f.Matchers, err = parseMatchers(values["filter"]); err != nil {
+	if f.Matchers, err = limit.Matchers(values["filter"]); err != nil {
 		a.fail(w, r, err)
 		return
 	}
@@ -210,8 +212,8 @@ func (in *wireSilence) silence(tenant string, now alert.Time) (s silence.Silence
 	case s.EndsAt < now:
 		return s, problem.Errorf(silence.ErrPast, "Failed to create silence: %w", silence.ErrPast)
 	}
-	if s.Annotations, err = annotations(in.Annotations); err != nil {
-		return s, fmt.Errorf("%w: annotations: %w", silence.ErrInvalid, err)
+	if s.Annotations, err = silences.Annotations(in.Annotations); err != nil {
+		return s, err
 	}
 	for i, m := range in.Matchers {
 		if m.Name == nil || m.Value == nil || m.IsRegex == nil {
@@ -224,14 +226,6 @@ func (in *wireSilence) silence(tenant string, now alert.Time) (s silence.Silence
 		s.Matchers = append(s.Matchers, made)
 	}
 	return s, nil
-}
-
-func annotations(m map[string]string) (label.Set, error) {
-	pairs := make([]label.Pair, 0, len(m))
-	for n, v := range m {
-		pairs = append(pairs, label.Pair{Name: n, Value: v})
-	}
-	return label.NewAnnotations(pairs)
 }
 
 func newMatcher(name, value string, regex, equal bool) (*label.Matcher, error) {
@@ -307,7 +301,7 @@ func (a *API) getReceivers(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, problem.Errorf(problem.ErrInvalid, "query: %w", err))
 		return
 	}
-	ms, err := parseMatchers(values["receiver_matchers"])
+	ms, err := limit.Matchers(values["receiver_matchers"])
 	if err != nil {
 		a.fail(w, r, fmt.Errorf("failed to parse receiver_matchers param: %w", err))
 		return

@@ -1,6 +1,6 @@
 // Package limit owns what bounds a request: the size of its body also when it
 // comes compressed, how many may run at once and how long, and how often one
-// client may ask.
+// client may ask, and for how much.
 package limit
 
 import (

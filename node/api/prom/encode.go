@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 	"github.com/fenghuo-mesh/fenghuo/collectors/series"
 )
 
@@ -132,55 +132,10 @@ func (s *stream) strings(v []string) {
 
 // str writes a JSON string. Invalid UTF-8 becomes U+FFFD.
 func (s *stream) str(v string) {
-	s.buf = appendString(s.buf, v)
+	s.buf = label.AppendQuoted(s.buf, v)
 	if len(s.buf) >= flushAt {
 		s.flush(false)
 	}
-}
-
-func appendString(b []byte, v string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(v); {
-		c := v[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		size, esc := 1, ""
-		switch {
-		case c == '"':
-			esc = `\"`
-		case c == '\\':
-			esc = `\\`
-		case c == '\n':
-			esc = `\n`
-		case c == '\r':
-			esc = `\r`
-		case c == '\t':
-			esc = `\t`
-		case c < ' ':
-			b = append(b, v[start:i]...)
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			i++
-			start = i
-			continue
-		default:
-			var r rune
-			if r, size = utf8.DecodeRuneInString(v[i:]); r != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
-			esc = `\ufffd`
-		}
-		b = append(b, v[start:i]...)
-		b = append(b, esc...)
-		i += size
-		start = i
-	}
-	b = append(b, v[start:]...)
-	return append(b, '"')
 }
 
 func (s *stream) int(v int64) { s.buf = strconv.AppendInt(s.buf, v, 10) }

@@ -99,7 +99,7 @@ func parseWish(r *http.Request) (w wish, err error) {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		w.lastID = id
 	}
-	if len(w.kinds) > maxFilters || len(w.lastID) > 64 {
+	if len(w.kinds) > maxKinds || len(w.lastID) > 64 {
 		return w, problem.Errorf(problem.ErrInvalid, "kind or last_event_id: too long")
 	}
 	return w, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
+	"github.com/fenghuo-mesh/fenghuo/node/api/limit"
 	"github.com/fenghuo-mesh/fenghuo/node/api/problem"
 )
 
@@ -18,31 +19,12 @@ import (
 const (
 	DefaultLimit  = 100  // items of a page
 	MaxLimit      = 1000 // items of a page at most
-	maxFilters    = 64   // matchers of a request
 	maxTerms      = 16   // words of a text query
+	maxKinds      = 64   // kinds of events that a request names
 	maxCursor     = 2048 // bytes of a cursor
 	timeUnitLimit = 1e12 // Unix seconds below it
 	minID         = 8    // bytes of an ID that a text query must have to find it
 )
-
-// parseMatchers reads matchers, one or several per value.
-func parseMatchers(values []string) (label.Matchers, error) {
-	var out label.Matchers
-	for _, v := range values {
-		ms, err := label.ParseMatchers(v)
-		if err != nil {
-			return nil, problem.Errorf(problem.ErrInvalid, "%w", err)
-		}
-		if len(ms) == 0 {
-			return nil, problem.Errorf(problem.ErrInvalid, "%w %q: empty", label.ErrMatcher, v)
-		}
-		out = append(out, ms...)
-	}
-	if len(out) > maxFilters {
-		return nil, problem.Errorf(problem.ErrInvalid, "%d matchers, at most %d", len(out), maxFilters)
-	}
-	return out, nil
-}
 
 // ParseDuration reads 90s, 2h30m, 3d, 1w2d: Go's units, and days and weeks.
 func ParseDuration(text string) (time.Duration, error) {
@@ -100,7 +82,7 @@ type AlertFilter struct {
 
 // compile checks the filter. keep doesn't look at what the matchers say.
 func (f *AlertFilter) compile() (ms label.Matchers, keep func(*alert.Alert) bool, err error) {
-	if ms, err = parseMatchers(f.Filter); err != nil {
+	if ms, err = limit.Matchers(f.Filter); err != nil {
 		return nil, nil, err
 	}
 	terms := strings.Fields(strings.ToLower(f.Text))

@@ -2,15 +2,15 @@ package v1
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
-	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/silence"
+	"github.com/fenghuo-mesh/fenghuo/node/api/limit"
 	"github.com/fenghuo-mesh/fenghuo/node/api/problem"
+	"github.com/fenghuo-mesh/fenghuo/node/api/silences"
 )
 
 type listSilencesInput struct {
@@ -69,7 +69,7 @@ func (a silenceCalls) register(api huma.API) {
 }
 
 func (a silenceCalls) listSilences(ctx context.Context, in *listSilencesInput) (*silencesOutput, error) {
-	ms, err := parseMatchers(in.Filter)
+	ms, err := limit.Matchers(in.Filter)
 	if err != nil {
 		return nil, a.fail(err)
 	}
@@ -128,17 +128,11 @@ func (a silenceCalls) silence(in *NewSilence) (s silence.Silence, err error) {
 	case in.EndsAt.IsZero():
 		return s, problem.Errorf(problem.ErrInvalid, "ends_at or duration is required")
 	}
-	if s.Matchers, err = parseMatchers(in.Matchers); err != nil {
+	if s.Matchers, err = limit.Matchers(in.Matchers); err != nil {
 		return s, err
 	}
-	pairs := make([]label.Pair, 0, len(in.Annotations))
-	for n, v := range in.Annotations {
-		pairs = append(pairs, label.Pair{Name: n, Value: v})
-	}
-	if s.Annotations, err = label.NewAnnotations(pairs); err != nil {
-		return s, fmt.Errorf("%w: annotations: %w", silence.ErrInvalid, err)
-	}
-	return s, nil
+	s.Annotations, err = silences.Annotations(in.Annotations)
+	return s, err
 }
 
 func (a silenceCalls) put(ctx context.Context, id string, in *NewSilence) (*silenceIDOutput, error) {
@@ -169,7 +163,7 @@ func (a silenceCalls) expireSilence(ctx context.Context, in *IDInput) (*struct{}
 }
 
 func (a silenceCalls) preview(ctx context.Context, in *previewInput) (*previewOutput, error) {
-	ms, err := parseMatchers(in.Body.Matchers)
+	ms, err := limit.Matchers(in.Body.Matchers)
 	if err != nil {
 		return nil, a.fail(err)
 	}

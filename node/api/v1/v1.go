@@ -24,9 +24,9 @@ import (
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/incident"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
-	"github.com/fenghuo-mesh/fenghuo/aggregate/silence"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/trail"
 	"github.com/fenghuo-mesh/fenghuo/node/api/problem"
+	"github.com/fenghuo-mesh/fenghuo/node/api/silences"
 )
 
 // Standing is how an alert stands at the time of asking.
@@ -91,21 +91,6 @@ type Incidents interface {
 	Incident(ctx context.Context, id string) (*incident.Incident, error)
 }
 
-// Silences keeps silences. Errors are those of package silence, or wrap
-// problem.ErrUnavailable where a silence can't be stored. Safe for concurrent
-// use.
-type Silences interface {
-	// Silences returns those that the filter wants, in the book's order.
-	Silences(ctx context.Context, f silence.Filter) ([]silence.Silence, error)
-	// Silence returns one.
-	Silence(ctx context.Context, id string) (silence.Silence, error)
-	// PutSilence creates a silence, or changes the one named by s.ID. id is the
-	// one it has now.
-	PutSilence(ctx context.Context, s silence.Silence) (id string, err error)
-	// ExpireSilence ends a silence now. Ending an ended one is no error.
-	ExpireSilence(ctx context.Context, id string) error
-}
-
 // Node answers about the node itself. Safe for concurrent use.
 type Node interface {
 	// Status says how the node is. Uptime and Now are filled in by this package.
@@ -119,7 +104,7 @@ type Options struct {
 	Alerts    Alerts
 	History   History
 	Incidents Incidents
-	Silences  Silences
+	Silences  silences.Store
 	Node      Node
 	// Feed is what GET /v1/events shows.
 	Feed *Feed
@@ -179,13 +164,7 @@ func New(o Options) (*API, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	a := &API{o: o, errors: slices.Concat(o.Errors, problem.Table{
-		{Err: silence.ErrNotFound, Status: http.StatusNotFound},
-		{Err: silence.ErrInvalid, Status: http.StatusBadRequest},
-		{Err: silence.ErrTimes, Status: http.StatusBadRequest},
-		{Err: silence.ErrPast, Status: http.StatusBadRequest},
-		{Err: silence.ErrLimit, Status: http.StatusBadRequest},
-	}, problem.Default())}
+	a := &API{o: o, errors: slices.Concat(o.Errors, silences.Errors(), problem.Default())}
 	a.built = sync.OnceValue(a.build)
 	return a, nil
 }
