@@ -68,7 +68,8 @@ var rooms = map[string]room{
 	"collectors/scrape":      {may: []string{"collectors/series", "collectors/metadata"}, reason: givesSamples},
 	"collectors/remotewrite": {may: []string{"collectors/series", "collectors/metadata"}, reason: givesSamples},
 	"collectors/logtail":     {may: []string{"collectors/series"}, reason: givesSamples},
-	"collectors/series":      {},
+	"collectors/series":      {may: []string{"collectors/disk"}},
+	"collectors/disk":        {},
 	"collectors/metadata":    {},
 	"collectors/evaluate":    {may: append(in("aggregate", "label", "alert", "rule"), "collectors/series")},
 	"collectors/intake":      {may: append(in("aggregate", "label", "alert"), "collectors/intake/...")},
@@ -78,13 +79,13 @@ var rooms = map[string]room{
 	"node/config":  {},
 	"node/demo":    {},
 	"node/service": {},
-	"node/journal": {},
+	"node/journal": {may: []string{"collectors/disk"}, reason: asksTheDisk},
 	"node/ledger": {
 		may:    append(in("aggregate", "label", "alert"), "collectors/intake", "node/journal"),
 		reason: "adr/0004: it is the accepting half of node, and an interface for the journal would copy every record",
 	},
 	"node/lives":         {},
-	"node/store":         {},
+	"node/store":         {may: []string{"collectors/disk"}, reason: asksTheDisk},
 	"node/store/history": {may: append(in("aggregate", "label", "alert", "trail"), "node/store"), reason: "adr/0004: it turns alerts into the store's documents and back"},
 	"node/amconfig":      {may: in("aggregate", "label", "route", "window", "inhibit", "notice")},
 	"node/expr":          {may: in("aggregate", "label", "alert", "event")},
@@ -110,6 +111,9 @@ const houseTime = "it holds the house's time, and is what they are asked about"
 
 // givesSamples is why what senses may import the store of samples.
 const givesSamples = "it hands over samples in the store's own type"
+
+// asksTheDisk is why what keeps files may import a sense of this machine.
+const asksTheDisk = "it stops writing before the disk is full, and the answer is the system's"
 
 // in names the packages of one folder.
 func in(folder string, names ...string) []string {

@@ -41,7 +41,7 @@ func TestTheChecksBite(t *testing.T) {
 		{"collectors know no node", "collectors/host/x.go", own("node/journal"), imports, "collectors may import only [aggregate]"},
 		{"ground floors never meet", "transport/x.go", own("aggregate/alert"), imports, "transport may import only []"},
 		{"down is free", "collectors/host/x.go", own("collectors/series"), imports, ""},
-		{"siblings are strangers", "node/journal/x.go", own("node/store"), imports, "node/journal may import only []"},
+		{"siblings are strangers", "node/journal/x.go", own("node/store"), imports, "node/journal may import only [collectors/disk]"},
 		{"rooms of aggregate", "aggregate/alert/x.go", own("aggregate/incident"), imports, "aggregate/alert may import only [aggregate/label aggregate/record]"},
 		{"the program reaches node only", "cmd/fenghuo/command/x.go", own("collectors/intake"), imports, "cmd may import only [node]"},
 		{"only node reads the file", "node/notify/x.go", own("node/config"), imports, "only node and cmd read the file"},

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/tsdb/fileutil"
 	"github.com/prometheus/prometheus/util/compression"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/disk"
 )
 
 // DB is the sample store of one host. All methods may be called concurrently.
@@ -233,7 +235,7 @@ func (d *DB) mend(ctx context.Context) error {
 	leave()
 	switch {
 	case saved:
-	case isNoSpace(err), ctx.Err() != nil:
+	case disk.Full(err), ctx.Err() != nil:
 		return fmt.Errorf("mend the log: %w", err) // and try again
 	default:
 		d.opts.Logger.Error("sample store could not save its head to a block: the torn log will be cut", "error", err)

@@ -1,18 +1,18 @@
 package series
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/tsdb"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/disk"
 )
 
 // minTime stands for "since ever" in Unix milliseconds, with room for a lookback to be subtracted.
@@ -119,7 +119,7 @@ func (g *guard) writeFailed(cause error) error {
 	}
 	g.broken = true
 	g.metrics.refused.WithLabelValues("write_failed").Inc()
-	if isNoSpace(cause) {
+	if disk.Full(cause) {
 		return fmt.Errorf("%w: %w", ErrFull, cause)
 	}
 	return fmt.Errorf("append: %w", cause)
@@ -169,8 +169,4 @@ func futureOf(base *tsdb.DB, o Options) int64 {
 		return newest
 	}
 	return 0
-}
-
-func isNoSpace(err error) bool {
-	return slices.ContainsFunc(noSpaceErrors(), func(full error) bool { return errors.Is(err, full) })
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/disk"
 )
 
 const (
@@ -103,7 +106,10 @@ func (o Options) withDefaults() (Options, error) {
 		o.Now = time.Now
 	}
 	if o.FreeBytes == nil {
-		o.FreeBytes = freeBytes
+		o.FreeBytes = func(dir string) (int64, error) {
+			free, err := disk.Free(dir)
+			return int64(min(free, math.MaxInt64)), err
+		}
 	}
 	return o, o.validate()
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/tsdb"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/disk"
 )
 
 // asideDir holds what could not be read, below Options.Dir, for people to look at. Only the latest damage is kept.
@@ -48,7 +50,7 @@ func openRepaired(o Options, reg prometheus.Registerer, m *metrics) (*tsdb.DB, e
 
 // damaged tells an error of the files' content from one of the directory: no permission, no space.
 // Moving files aside would only make the latter worse.
-func damaged(err error) bool { return !errors.Is(err, os.ErrPermission) && !isNoSpace(err) }
+func damaged(err error) bool { return !errors.Is(err, os.ErrPermission) && !disk.Full(err) }
 
 // setAsideBlocks moves every block that check refuses.
 func setAsideBlocks(o Options, m *metrics, check func(o Options, dir string) error) error {

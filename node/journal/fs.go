@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/disk"
 )
 
 // FS is the directory of a journal. Names are plain file names. Tests put a
@@ -81,7 +83,7 @@ func (d diskFS) Open(name string, create bool) (File, error) {
 func (d diskFS) Remove(name string) error     { return os.Remove(d.path(name)) }
 func (d diskFS) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
 func (d diskFS) SyncDir() error               { return syncDir(d.dir) }
-func (d diskFS) Free() (uint64, error)        { return freeBytes(d.dir) }
+func (d diskFS) Free() (uint64, error)        { return disk.Free(d.dir) }
 
 func (d diskFS) List() ([]FileInfo, error) {
 	entries, err := os.ReadDir(d.dir)

@@ -1,7 +1,6 @@
-//go:build !unix && !windows
+//go:build !unix
 
 package journal
 
+// syncDir does nothing: NTFS journals its directories.
 func syncDir(string) error { return nil }
-
-func isNoSpace(error) bool { return false }

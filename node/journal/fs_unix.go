@@ -5,7 +5,6 @@ package journal
 import (
 	"errors"
 	"os"
-	"syscall"
 )
 
 func syncDir(dir string) error {
@@ -14,9 +13,4 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// isNoSpace tells a full disk or quota from a broken one.
-func isNoSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/disk"
 )
 
 const (
@@ -132,7 +134,7 @@ func (k *keeper) allocate() (*segment, error) {
 		f.Close()
 		k.discard(name)
 	}
-	if isNoSpace(err) {
+	if disk.Full(err) {
 		return nil, fmt.Errorf("%w: %w", errNoSpace, err)
 	}
 	return nil, err

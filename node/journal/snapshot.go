@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/disk"
 )
 
 // snapshot describes the newest snapshot; name is empty if there is none.
@@ -43,7 +45,7 @@ func (j *Journal) Snapshot(ctx context.Context, at Position, write func(emit fun
 	snap, err := j.writeSnapshot(ctx, at, write)
 	j.met.snapshotDone(j.opts.Now().Sub(start), err)
 	if err != nil {
-		if isNoSpace(err) || errors.Is(err, errNoSpace) {
+		if disk.Full(err) || errors.Is(err, errNoSpace) {
 			err = fmt.Errorf("%w: %w", ErrFull, err)
 		}
 		return fmt.Errorf("journal: snapshot: %w", err)

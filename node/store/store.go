@@ -10,6 +10,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/disk"
 )
 
 // Errors of a Store.
@@ -81,7 +83,7 @@ func (o *Options) setDefaults() error {
 		o.BallastBytes = 0
 	}
 	if o.FreeSpace == nil {
-		o.FreeSpace = freeSpace
+		o.FreeSpace = disk.Free
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
