@@ -29,8 +29,8 @@ type Rule struct {
 // use. It is fed every state of every alert by Observe.
 type Inhibitor struct {
 	rules   []*rule
-	sources index
-	targets index
+	sources label.Index[int]
+	targets label.Index[int]
 }
 
 // rule is a Rule and its sources, by tenant and equal labels.
@@ -54,8 +54,8 @@ func New(rules []Rule) *Inhibitor {
 	for i, r := range rules {
 		c := &rule{Rule: r, buckets: map[uint64][]*bucket{}}
 		in.rules = append(in.rules, c)
-		in.sources.add(i, r.Source)
-		in.targets.add(i, r.Target)
+		in.sources.Add(i, r.Source)
+		in.targets.Add(i, r.Target)
 	}
 	return in
 }
@@ -66,7 +66,7 @@ func (in *Inhibitor) Rules() int { return len(in.rules) }
 // Observe takes a new state of an alert: a firing one becomes a source of the
 // rules it matches, an ended one stops being one.
 func (in *Inhibitor) Observe(a *alert.Alert, fp label.Fingerprint, now alert.Time) {
-	in.sources.each(a.Labels, func(i int) bool {
+	in.sources.Each(a.Labels, func(i int) bool {
 		if r := in.rules[i]; r.Source.Match(a.Labels) {
 			r.observe(a, fp, a.ResolvedAt(now))
 		}
@@ -76,7 +76,7 @@ func (in *Inhibitor) Observe(a *alert.Alert, fp label.Fingerprint, now alert.Tim
 
 // Forget drops an alert that is no longer known.
 func (in *Inhibitor) Forget(a *alert.Alert, fp label.Fingerprint) {
-	in.sources.each(a.Labels, func(i int) bool {
+	in.sources.Each(a.Labels, func(i int) bool {
 		if r := in.rules[i]; r.Source.Match(a.Labels) {
 			r.observe(a, fp, true)
 		}
@@ -181,7 +181,7 @@ func (in *Inhibitor) visit(tenant string, l label.Set, yield func(b *bucket, bot
 	if len(in.rules) == 0 {
 		return
 	}
-	in.targets.each(l, func(i int) bool {
+	in.targets.Each(l, func(i int) bool {
 		r := in.rules[i]
 		if len(r.buckets) == 0 || !r.Target.Match(l) {
 			return true

@@ -149,7 +149,7 @@ func (b *Book) store(s *Silence) {
 	b.byID[s.ID] = s
 	x := b.tenants[s.Tenant]
 	if x == nil {
-		x = &index{filed: map[string]*label.Matcher{}}
+		x = newIndex()
 		b.tenants[s.Tenant] = x
 	}
 	x.add(s)
@@ -174,7 +174,7 @@ func (b *Book) Mutes(tenant string, l label.Set, now alert.Time) bool {
 		return false
 	}
 	muted := false
-	x.each(l, func(s *Silence) bool {
+	x.Each(l, func(s *Silence) bool {
 		muted = now >= s.StartsAt && now < s.EndsAt && s.Matchers.Match(l)
 		return !muted
 	})
@@ -188,7 +188,7 @@ func (b *Book) MutedBy(tenant string, l label.Set, now alert.Time) []string {
 		return nil
 	}
 	var ids []string
-	x.each(l, func(s *Silence) bool {
+	x.Each(l, func(s *Silence) bool {
 		if now >= s.StartsAt && now < s.EndsAt && s.Matchers.Match(l) {
 			ids = append(ids, s.ID)
 		}
