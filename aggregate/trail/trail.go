@@ -14,23 +14,19 @@ type Kind string
 
 // The decisions a node takes.
 const (
-	Received  Kind = "received"   // first report of an episode
-	Updated   Kind = "updated"    // another report changed it
-	Ended     Kind = "ended"      // resolved by its sender
-	Expired   Kind = "expired"    // resolved because its sender fell silent
-	Recovered Kind = "recovered"  // read from disk after a restart
-	Routed    Kind = "routed"     // joined a notification group; Subject is the route
-	Waiting   Kind = "waiting"    // the group waits until the time in Detail
-	Muted     Kind = "muted"      // not told: Subject is the silence, window or inhibitor
-	Unmuted   Kind = "unmuted"    // no longer muted
-	Claimed   Kind = "claimed"    // about to be sent; Subject is the receiver
-	Sent      Kind = "sent"       // delivered; Subject is the receiver
-	Retried   Kind = "retried"    // a delivery failed and will be tried again
-	Failed    Kind = "failed"     // given up until the next flush
-	NotSent   Kind = "not_sent"   // a flush sent nothing; Detail says why
-	Joined    Kind = "joined"     // joined an incident; Subject is its ID, Detail the evidence
-	Changed   Kind = "identity"   // the sender changed labels, the identity was kept
-	Relabeled Kind = "relabelled" // an event rule changed it
+	Received Kind = "received" // first report of an episode
+	Ended    Kind = "ended"    // resolved by its sender
+	Expired  Kind = "expired"  // resolved because its sender fell silent
+	Routed   Kind = "routed"   // joined a notification group; Subject is the route
+	Waiting  Kind = "waiting"  // the group waits until the time in Detail
+	Muted    Kind = "muted"    // not told: Subject is the silence, window or inhibitor
+	Unmuted  Kind = "unmuted"  // no longer muted
+	Claimed  Kind = "claimed"  // about to be sent; Subject is the receiver
+	Sent     Kind = "sent"     // delivered; Subject is the receiver
+	Retried  Kind = "retried"  // a delivery failed and will be tried again
+	Failed   Kind = "failed"   // given up until the next flush
+	NotSent  Kind = "not_sent" // a flush sent nothing; Detail says why
+	Joined   Kind = "joined"   // joined an incident; Subject is its ID, Detail the evidence
 )
 
 // Event is one decision.

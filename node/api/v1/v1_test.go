@@ -280,8 +280,8 @@ func TestDescriptionIsServed(t *testing.T) {
 	}
 	kinds := doc.Components.Schemas["TrailEvent"].Properties["kind"].Description
 	for _, k := range []trail.Kind{
-		trail.Received, trail.Updated, trail.Ended, trail.Expired, trail.Recovered, trail.Routed, trail.Waiting, trail.Muted,
-		trail.Unmuted, trail.Claimed, trail.Sent, trail.Retried, trail.Failed, trail.NotSent, trail.Joined, trail.Changed, trail.Relabeled,
+		trail.Received, trail.Ended, trail.Expired, trail.Routed, trail.Waiting, trail.Muted,
+		trail.Unmuted, trail.Claimed, trail.Sent, trail.Retried, trail.Failed, trail.NotSent, trail.Joined,
 	} {
 		require.Contains(t, kinds, string(k))
 	}

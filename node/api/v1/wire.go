@@ -56,7 +56,7 @@ type Origin struct {
 // TrailEvent is one decision about an alert.
 type TrailEvent struct {
 	At      time.Time `json:"at" doc:"When it was decided."`
-	Kind    string    `json:"kind" doc:"What was decided: received, updated, ended, expired, recovered, routed, waiting, muted, unmuted, claimed, sent, retried, failed, not_sent, joined, identity, relabelled."`
+	Kind    string    `json:"kind" doc:"What was decided: received, ended, expired, routed, waiting, muted, unmuted, claimed, sent, retried, failed, not_sent, joined."`
 	Subject string    `json:"subject,omitempty" doc:"What decided or was addressed: route, receiver, silence, incident..."`
 	Detail  string    `json:"detail,omitempty" doc:"The reason, for people."`
 }
