@@ -72,7 +72,7 @@ func (f amFace) shown(a *alert.Alert, now alert.Time) *alert.Alert {
 }
 
 func amView(a *alert.Alert, s notice.Status) am.View {
-	v := am.View{Alert: a, Receivers: s.Receivers, SilencedBy: s.SilencedBy, MutedBy: s.MutedBy}
+	v := am.View{Alert: a, Receivers: s.Receivers, SilencedBy: s.SilencedBy}
 	for _, fp := range s.InhibitedBy {
 		v.InhibitedBy = append(v.InhibitedBy, fp.String())
 	}

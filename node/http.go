@@ -30,10 +30,8 @@ func (n *Node) serve(context.Context) error {
 	if n.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return err
 	}
-	srv := &http.Server{
-		Handler: n.handler, ReadHeaderTimeout: api.HeaderTimeout, ReadTimeout: c.ReadTimeout.Std(),
-		IdleTimeout: api.IdleTimeout, MaxHeaderBytes: api.MaxHeaderBytes,
-	}
+	srv := &http.Server{Handler: n.handler, ReadTimeout: c.ReadTimeout.Std()}
+	api.Configure(srv)
 	done := make(chan struct{})
 	go func() { // joined by the stop below
 		defer close(done)

@@ -188,6 +188,7 @@ func TestExpiryAndTrail(t *testing.T) {
 			}
 			return kinds
 		}
+		synctest.Wait() // the lead hears of it after the sender is answered
 		require.Subset(t, kinds(), []string{"received", "routed", "waiting"})
 		h.answer("hook", http.StatusBadRequest)
 		time.Sleep(3 * time.Second)

@@ -80,9 +80,5 @@ func (ms Matchers) Match(s Set) bool {
 	return true
 }
 
-// MatchesEmpty says whether the matchers match a set without labels; a silence
-// of such matchers would be one over everything.
-func (ms Matchers) MatchesEmpty() bool { return ms.Match(Set{}) }
-
 // String joins the matchers as Alertmanager prints them: {a="b",c=~"d"}.
 func (ms Matchers) String() string { return labels.Matchers(ms).String() }

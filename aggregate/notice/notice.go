@@ -37,17 +37,6 @@ type Notice struct {
 	Retold bool
 }
 
-// Firing counts the alerts that fire.
-func (n *Notice) Firing() int {
-	c := 0
-	for _, a := range n.Alerts {
-		if a.EndsAt == 0 {
-			c++
-		}
-	}
-	return c
-}
-
 // flight is a notice between Due and Done.
 type flight struct {
 	n       *Notice

@@ -251,15 +251,6 @@ func hasAll(has, want label.Matchers) bool {
 	return true
 }
 
-// Counts counts silences by state.
-func (b *Book) Counts(now alert.Time) (active, pending, expired int) {
-	var n [3]int
-	for _, s := range b.byID {
-		n[s.StateAt(now)]++
-	}
-	return n[Active], n[Pending], n[Expired]
-}
-
 // Collect forgets silences that ended longer than the retention ago and stops
 // looking at those that have ended. It returns the forgotten IDs, sorted.
 func (b *Book) Collect(now alert.Time) []string {

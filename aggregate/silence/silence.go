@@ -137,9 +137,6 @@ func (s *Silence) check() error {
 	return nil
 }
 
-// Mutes says whether the matchers match the labels, whatever the time.
-func (s *Silence) Mutes(l label.Set) bool { return s.Matchers.Match(l) }
-
 // mayBecome says whether the silence may be changed to next and keep its ID,
 // without altering what was muted in the past.
 func (s *Silence) mayBecome(next *Silence, now alert.Time) bool {

@@ -26,7 +26,6 @@ type Manager struct {
 	mu      sync.Mutex // guards all following
 	life    context.Context
 	groups  []*running // in the order of the Set
-	files   []string
 	applied bool
 	ended   bool
 	wg      sync.WaitGroup
@@ -147,7 +146,7 @@ func (m *Manager) Apply(ctx context.Context, set *rulefile.Set) {
 	}
 
 	m.mu.Lock()
-	m.groups, m.files, m.applied = groups, set.Files, true
+	m.groups, m.applied = groups, true
 	if m.life != nil {
 		for _, r := range groups {
 			m.start(r)

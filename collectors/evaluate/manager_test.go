@@ -197,7 +197,6 @@ func TestManagerApply(t *testing.T) {
 		groups := m.Groups()
 		require.Len(t, groups, 3)
 		require.Equal(t, rule.Firing, groups[2].Rules[0].State)
-		require.Equal(t, []string{"f"}, m.Files())
 		stop()
 		m.Apply(context.Background(), setOf(t, `{groups: [{name: late, rules: [{alert: F, expr: m}]}]}`))
 		synctest.Wait()

@@ -81,13 +81,6 @@ func (m *Manager) Groups() []GroupStatus {
 	return out
 }
 
-// Files are the rule files in force, sorted.
-func (m *Manager) Files() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.files
-}
-
 // Status is a snapshot of the group; now decides the values of parameters.
 func (g *Group) Status(now time.Time) GroupStatus {
 	g.mu.Lock()

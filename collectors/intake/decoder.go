@@ -86,10 +86,6 @@ type ControlType string
 
 // The kinds of messages that neither fire nor resolve.
 const (
-	// ControlSubscribe: the sender asks to confirm a subscription.
-	ControlSubscribe ControlType = "subscription_confirmation"
-	// ControlUnsubscribe: the sender says that a subscription has ended.
-	ControlUnsubscribe ControlType = "unsubscribe_confirmation"
 	// ControlUpdate: somebody acknowledged, commented or changed something.
 	ControlUpdate ControlType = "update"
 	// ControlTest: somebody pressed a test button.
@@ -110,9 +106,6 @@ type Control struct {
 	User, Message string
 	// Time is when; 0: not told.
 	Time alert.Time
-	// URL must be fetched to confirm (ControlSubscribe); the decoder has
-	// checked that it is one of the source's own.
-	URL string
 	// Reason says why nothing fires, for ControlIgnored and ControlTest.
 	Reason string
 }

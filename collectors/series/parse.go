@@ -3,10 +3,7 @@ package series
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -39,31 +36,10 @@ const maxDepth = 500
 // Expr is what can be known of an expression without evaluating it.
 // It holds no syntax tree: the engine changes the trees it runs, so every evaluation parses anew (5 to 8 us).
 type Expr struct {
-	// Text is the source as given.
-	Text string
 	// Pretty is the source on one line in canonical form, as Prometheus shows it in rules.
 	Pretty string
 	// Type is the type of the value.
 	Type Type
-	// Selectors are the matchers of every series selector, in order of appearance.
-	Selectors [][]*labels.Matcher
-	// Reach is how far before the evaluation time the expression reads: ranges, subqueries and offsets added up,
-	// without the lookback of instant selectors. Selectors pinned by @ are not in it.
-	Reach time.Duration
-}
-
-// Metrics are the names that selectors ask for by equality, sorted, each once.
-func (e Expr) Metrics() []string {
-	var names []string
-	for _, ms := range e.Selectors {
-		for _, m := range ms {
-			if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
-				names = append(names, m.Value)
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // NewParser returns a parser with the language this store evaluates.
@@ -78,13 +54,7 @@ func Parse(expr string) (Expr, error) {
 	if err != nil {
 		return Expr{}, err
 	}
-	return Expr{
-		Text:      expr,
-		Pretty:    node.String(),
-		Type:      Type(node.Type()),
-		Selectors: parser.ExtractSelectors(node),
-		Reach:     reach(node),
-	}, nil
+	return Expr{Pretty: node.String(), Type: Type(node.Type())}, nil
 }
 
 // CheckExpr says whether an expression can be evaluated. The error is a *ParseError.
@@ -167,27 +137,4 @@ func asParseError(query string, err error) error {
 		}
 	}
 	return out
-}
-
-// reach adds up ranges, subqueries and offsets on the way down to each selector and returns the largest sum.
-func reach(node parser.Node) time.Duration {
-	var furthest time.Duration
-	parser.Inspect(node, func(n parser.Node, path []parser.Node) error {
-		vs, ok := n.(*parser.VectorSelector)
-		if !ok || vs.Timestamp != nil || vs.StartOrEnd != 0 {
-			return nil
-		}
-		sum := vs.OriginalOffset
-		for _, p := range path {
-			switch p := p.(type) {
-			case *parser.MatrixSelector:
-				sum += p.Range
-			case *parser.SubqueryExpr:
-				sum += p.Range + p.OriginalOffset
-			}
-		}
-		furthest = max(furthest, sum)
-		return nil
-	})
-	return furthest
 }

@@ -21,9 +21,6 @@ type (
 // LabelsOf returns the label set of name, value, name, value... It panics if their number is odd.
 func LabelsOf(namesAndValues ...string) Labels { return labels.FromStrings(namesAndValues...) }
 
-// LabelsFromMap returns the label set of a map.
-func LabelsFromMap(m map[string]string) Labels { return labels.FromMap(m) }
-
 // Sample is one measured value of one series.
 type Sample struct {
 	// Labels identify the series; __name__ is the metric's name. They are sorted by name, as labels.Labels always are.

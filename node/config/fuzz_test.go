@@ -33,8 +33,9 @@ func FuzzParse(f *testing.F) {
 		if err := c.Validate(); err != nil {
 			t.Fatalf("valid once, not twice: %v", err)
 		}
-		if _, err := c.ScrapeConfigs.Bytes(); err != nil {
-			t.Fatal(err)
+		var jobs []job
+		if err := c.ScrapeConfigs.Decode(&jobs); err != nil && err.Error() == "" {
+			t.Fatalf("%T", err)
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -131,35 +130,6 @@ type Raw struct {
 
 // IsZero reports whether the section is missing or empty.
 func (r Raw) IsZero() bool { return r.node == nil }
-
-// File names the file the section stands in, for messages.
-func (r Raw) File() string { return r.file }
-
-// Line returns the line the section starts at, 0 where it is missing.
-func (r Raw) Line() int {
-	if r.node == nil {
-		return 0
-	}
-	return r.node.Line
-}
-
-// Bytes returns the section as a YAML document of its own, nil where it is
-// missing. Line numbers in it start anew.
-func (r Raw) Bytes() ([]byte, error) {
-	if r.node == nil {
-		return nil, nil
-	}
-	var b bytes.Buffer
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := enc.Encode(r.node); err != nil {
-		return nil, fmt.Errorf("%s:%d: %w", r.file, r.node.Line, err)
-	}
-	if err := enc.Close(); err != nil {
-		return nil, fmt.Errorf("%s:%d: %w", r.file, r.node.Line, err)
-	}
-	return b.Bytes(), nil
-}
 
 // MarshalYAML writes the section as it was read.
 func (r Raw) MarshalYAML() (any, error) { return r.node, nil }

@@ -66,9 +66,6 @@ func LockDir(dir string) (*Lock, error) {
 	return l, nil
 }
 
-// Dir returns the directory that is held.
-func (l *Lock) Dir() string { return l.dir }
-
 // ErrGone: the locked directory is no longer where it was.
 var ErrGone = errors.New("the data directory was removed or replaced")
 

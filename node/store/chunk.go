@@ -57,10 +57,6 @@ func (d *Doc) check() error {
 	return nil
 }
 
-func (d *Doc) overlaps(from, to int64) bool {
-	return d.Start <= to && (d.End == 0 || d.End >= from)
-}
-
 // builder gathers the documents of the next chunk by column, so that like
 // stands beside like and compresses well.
 type builder struct {

@@ -48,7 +48,7 @@ func (m *model) put(docs ...Doc) {
 func (m *model) want(q Query) []string {
 	var want []version
 	for _, v := range m.newest {
-		ok := v.overlaps(q.From, cmp.Or(q.To, math.MaxInt64))
+		ok := v.Start <= cmp.Or(q.To, math.MaxInt64) && (v.End == 0 || v.End >= q.From)
 		for _, tok := range q.All {
 			ok = ok && slices.Contains(v.Tokens, tok)
 		}

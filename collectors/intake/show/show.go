@@ -55,14 +55,13 @@ type Alert struct {
 
 // Control is a message that is no alert.
 type Control struct {
-	Type       string `json:"type"`
-	Action     string `json:"action,omitempty"`
-	DedupeKey  string `json:"dedupe_key,omitempty"`
-	User       string `json:"user,omitempty"`
-	Message    string `json:"message,omitempty"`
-	Time       string `json:"time,omitempty"`
-	ConfirmURL string `json:"confirm_url,omitempty"`
-	Reason     string `json:"reason,omitempty"`
+	Type      string `json:"type"`
+	Action    string `json:"action,omitempty"`
+	DedupeKey string `json:"dedupe_key,omitempty"`
+	User      string `json:"user,omitempty"`
+	Message   string `json:"message,omitempty"`
+	Time      string `json:"time,omitempty"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 // Rejected is one alert of the body that can't be taken.
@@ -83,7 +82,7 @@ func Of(source string, res intake.Result) Document {
 	if c := res.Control; c != nil {
 		d.Control = &Control{
 			Type: string(c.Type), Action: c.Action, DedupeKey: c.DedupeKey, User: c.User, Message: c.Message,
-			ConfirmURL: c.URL, Reason: c.Reason,
+			Reason: c.Reason,
 		}
 		if t := stamp(c.Time); t != nil {
 			d.Control.Time = *t

@@ -45,7 +45,6 @@ type View struct {
 	Receivers   []string // names, in order of the routes
 	SilencedBy  []string // IDs of silences
 	InhibitedBy []string // fingerprints of alerts
-	MutedBy     []string // names of time intervals; only in groups
 }
 
 // Group is an aggregation group of a route.

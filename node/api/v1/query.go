@@ -17,8 +17,6 @@ import (
 
 // Bounds of what can be asked.
 const (
-	DefaultLimit  = 100  // items of a page
-	MaxLimit      = 1000 // items of a page at most
 	maxTerms      = 16   // words of a text query
 	maxKinds      = 64   // kinds of events that a request names
 	maxCursor     = 2048 // bytes of a cursor
