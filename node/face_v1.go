@@ -153,19 +153,12 @@ func (f v1Face) Status(context.Context) (v1.Status, error) {
 			s.Incidents++
 		}
 	}
-	size := l.planner.Size()
-	unwritten := l.unwritten
 	l.mu.Unlock()
-	s.Parts = append(partsOf(n), v1.Part{Name: "notify", State: "ok", Numbers: map[string]float64{
-		"groups": float64(size.ActiveGroups), "under_way": float64(size.UnderWay), "episodes_told": float64(size.Episodes),
-	}})
+	s.Parts = partsOf(n)
 	for _, p := range s.Parts {
-		if p.State == "degraded" {
+		if p.State == partDegraded {
 			s.Degraded = append(s.Degraded, p.Name+": "+p.Detail)
 		}
-	}
-	if unwritten {
-		s.Degraded = append(s.Degraded, "notify: decisions of the time without disk are in memory only; a snapshot will be written when there is room")
 	}
 	return s, nil
 }

@@ -3,12 +3,11 @@ package node
 import (
 	"fmt"
 
-	"github.com/fenghuo-mesh/fenghuo/node/ledger"
-
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/incident"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/silence"
 	v1 "github.com/fenghuo-mesh/fenghuo/node/api/v1"
+	"github.com/fenghuo-mesh/fenghuo/node/ledger"
 	"github.com/fenghuo-mesh/fenghuo/node/notify"
 )
 

@@ -83,7 +83,7 @@ func (n *Node) buildHandler() error {
 	n.o.Registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), routeMetrics(n), buildMetric(n),
 	)
-	face1, err := api.New(api.Options{
+	front, err := api.New(api.Options{
 		Mounts: []api.Mount{
 			{Pattern: "/api/v2/", Handler: alertmanager},
 			{Pattern: "/api/v1/", Handler: metrics},
@@ -102,7 +102,7 @@ func (n *Node) buildHandler() error {
 	if err != nil {
 		return err
 	}
-	n.handler = face1
+	n.handler = front
 	return nil
 }
 

@@ -10,9 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fenghuo-mesh/fenghuo/node/ledger"
-	"github.com/fenghuo-mesh/fenghuo/node/store/history"
-
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/incident"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/notice"
@@ -20,7 +17,9 @@ import (
 	"github.com/fenghuo-mesh/fenghuo/aggregate/silence"
 	"github.com/fenghuo-mesh/fenghuo/aggregate/trail"
 	"github.com/fenghuo-mesh/fenghuo/node/journal"
+	"github.com/fenghuo-mesh/fenghuo/node/ledger"
 	"github.com/fenghuo-mesh/fenghuo/node/notify"
+	"github.com/fenghuo-mesh/fenghuo/node/store/history"
 )
 
 // judgeEvery is how often incidents are judged: at most once a second, many
@@ -382,9 +381,4 @@ func (l *lead) changeSilences(ctx context.Context, do func(alert.Time) (silence.
 		return s, fmt.Errorf("silence %s is in force, but %w: %w", s.ID, errNotStored, err)
 	}
 	return s, nil
-}
-
-// allSilences selects silences of every tenant and state.
-func allSilences() silence.Filter {
-	return silence.Filter{Active: true, Pending: true, Expired: true}
 }

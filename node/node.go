@@ -1,7 +1,7 @@
 // Package node is one running host: it wires the parts below it, owns their
 // lives, and speaks HTTP. It is the only package that knows its siblings.
 //
-// The alert's way through it is pipeline.go (accept, merge, journal), lead.go
+// The alert's way through it is node/ledger (accept, merge, journal), lead.go
 // (judge, tell, record) and back to the journal; recovery.go reads it all in
 // again. Everything else feeds these or shows what they hold.
 package node
@@ -20,10 +20,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fenghuo-mesh/fenghuo/node/ledger"
-	"github.com/fenghuo-mesh/fenghuo/node/lives"
-	"github.com/fenghuo-mesh/fenghuo/node/store/history"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fenghuo-mesh/fenghuo/aggregate/alert"
@@ -31,9 +27,12 @@ import (
 	v1 "github.com/fenghuo-mesh/fenghuo/node/api/v1"
 	"github.com/fenghuo-mesh/fenghuo/node/config"
 	"github.com/fenghuo-mesh/fenghuo/node/journal"
+	"github.com/fenghuo-mesh/fenghuo/node/ledger"
+	"github.com/fenghuo-mesh/fenghuo/node/lives"
 	"github.com/fenghuo-mesh/fenghuo/node/notify"
 	"github.com/fenghuo-mesh/fenghuo/node/service"
 	"github.com/fenghuo-mesh/fenghuo/node/store"
+	"github.com/fenghuo-mesh/fenghuo/node/store/history"
 )
 
 // Options of a Node. Config is required.

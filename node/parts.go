@@ -12,7 +12,7 @@ const (
 
 // partsOf says how each part of a node is.
 func partsOf(n *Node) []v1.Part {
-	return []v1.Part{journalPart(n), historyPart(n), seriesPart(n), rulesPart(n)}
+	return []v1.Part{journalPart(n), historyPart(n), seriesPart(n), rulesPart(n), notifyPart(n)}
 }
 
 func part(name string, trouble string, numbers map[string]float64) v1.Part {
@@ -81,4 +81,18 @@ func rulesPart(n *Node) v1.Part {
 		trouble = "rules fail, the first is " + first
 	}
 	return part("rules", trouble, map[string]float64{"rules": float64(rules), "failing": float64(failing)})
+}
+
+func notifyPart(n *Node) v1.Part {
+	l := n.lead
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size := l.planner.Size()
+	trouble := ""
+	if l.unwritten {
+		trouble = "decisions of the time without disk are in memory only; a snapshot will be written when there is room"
+	}
+	return part("notify", trouble, map[string]float64{
+		"groups": float64(size.ActiveGroups), "under_way": float64(size.UnderWay), "episodes_told": float64(size.Episodes),
+	})
 }

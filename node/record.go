@@ -4,9 +4,8 @@ import (
 	"encoding"
 	"fmt"
 
-	"github.com/fenghuo-mesh/fenghuo/node/ledger"
-
 	"github.com/fenghuo-mesh/fenghuo/node/journal"
+	"github.com/fenghuo-mesh/fenghuo/node/ledger"
 )
 
 // Kinds of records in the journal. They are never reused; a kind that isn't

@@ -150,7 +150,7 @@ func (m memory) snapshot(ctx context.Context) error {
 		at = n.journal.End()
 		alerts = slices.Clone(held)
 		told = slices.Collect(l.planner.Records())
-		silences = l.silences.Query(allSilences(), n.now())
+		silences = l.silences.Query(silence.Filter{}, n.now())
 		incidents = l.incidents.List()
 		l.unwritten = false
 	})

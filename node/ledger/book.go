@@ -261,8 +261,11 @@ func (b *book) all(ms label.Matchers, keep func(*alert.Alert) bool) []*alert.Ale
 func (b *book) len() int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return len(b.slots) - len(b.free)
+	return b.used()
 }
+
+// used is len for whoever holds mu.
+func (b *book) used() int { return len(b.slots) - len(b.free) }
 
 type expiryEntry struct {
 	at   alert.Time
@@ -312,6 +315,3 @@ func (h *expiryHeap) pop() expiryEntry {
 	s[i] = last
 	return top
 }
-
-// used counts the slots taken. mu is held.
-func (b *book) used() int { return len(b.slots) - len(b.free) }

@@ -78,7 +78,7 @@ type Ledger struct {
 	ops  chan *op
 	done chan struct{}
 
-	ruleMu sync.Mutex                     // guards byGroup; only Run's goroutine writes while it runs
+	ruleMu sync.Mutex                     // guards byRule; only Run's goroutine writes while it runs
 	byRule map[string]map[uint64]struct{} // rule group -> hashed keys of its firing alerts
 
 	began   alert.Time  // what ended before is history already
@@ -92,7 +92,7 @@ type Ledger struct {
 	accepted, refused *prometheus.CounterVec
 }
 
-// op is one request to the pipeline. Exactly one of batch and group is set.
+// op is one request to the pipeline. Exactly one of batch and report is set.
 type op struct {
 	batch  *intake.Batch
 	report *report
@@ -252,7 +252,7 @@ func (p *Ledger) handOn(pos journal.Position, err error) {
 	if err != nil || len(changes) == 0 {
 		return
 	}
-	real := changes[:0]
+	passed := changes[:0]
 	run := 0 // equal ones in a row are counted at once
 	for i := range changes {
 		c := &changes[i]
@@ -266,16 +266,16 @@ func (p *Ledger) handOn(pos journal.Position, err error) {
 		}
 		switch {
 		case c.renews(): // nothing was written, but who waits for the end must know
-			real = append(real, *c)
+			passed = append(passed, *c)
 		case c.Kind != alert.Unchanged || c.After == nil:
 			if c.After != nil || c.Before.EndsAt >= p.began {
 				c.Pos = pos
 			}
-			real = append(real, *c)
+			passed = append(passed, *c)
 		}
 	}
-	if len(real) > 0 {
-		p.o.Changed(real)
+	if len(passed) > 0 {
+		p.o.Changed(passed)
 	}
 }
 

@@ -14,8 +14,9 @@ import (
 // List is the list of what has been started, in order, with how to stop it. A
 // failed start and a regular stop go through the same list, last first.
 type List struct {
+	// Logger is told, at debug level, how long each part took to stop. Required.
 	Logger *slog.Logger
-	// Fatal is told when a part ended by itself with an error.
+	// Fatal is told when a part ended by itself with an error. Required.
 	Fatal func(name string, err error)
 
 	mu    sync.Mutex // guards stops
@@ -73,7 +74,7 @@ func (l *List) Stop(ctx context.Context) error {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
 		}
-		l.Logger.Debug("stopped", "part", s.name, "took", time.Since(began), "err", err)
+		l.Logger.Debug("stopped", "part", s.name, "took", time.Since(began))
 	}
 	return errors.Join(errs...)
 }

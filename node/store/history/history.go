@@ -188,7 +188,7 @@ func (h *Historian) flush(ctx context.Context) bool {
 	if nothing && len(list) == 0 {
 		return true
 	}
-	err := error(nil)
+	var err error
 	if missed {
 		err = h.catchUp(ctx)
 	}
@@ -273,8 +273,8 @@ func (h *Historian) refused(err error) {
 	h.o.Logger.Warn("history: not written, will be tried again", "err", err)
 }
 
-// catchUp reads the journal from where the store ends, gathered or written. What is noted meanwhile
-// is newer, and the newest state of an episode wins.
+// catchUp reads the journal from where the store ends, gathered or written. What
+// is noted meanwhile is newer, and the newest state of an episode wins.
 func (h *Historian) catchUp(ctx context.Context) error {
 	var list []noted
 	var last uint64
@@ -346,7 +346,7 @@ func tokensOf(a *alert.Alert) []uint64 {
 	return tokens
 }
 
-// decode reads what historyDoc wrote.
+// decode reads what encode wrote.
 func decode(data []byte) (*alert.Alert, trail.Log, error) {
 	if len(data) == 0 || data[0] != version {
 		return nil, trail.Log{}, fmt.Errorf("%w: unknown version", ErrEncoding)
