@@ -11,13 +11,9 @@ import (
 	"github.com/fenghuo-mesh/fenghuo/aggregate/label"
 )
 
-// IdentityVersion numbers the list of identity labels: rollups made with
-// different lists are different rollups.
-const IdentityVersion = 1
-
 // IsIdentity says whether a label only tells which of many like things an
-// alert is about. The list is fixed and versioned, never derived from routes,
-// so that every writer folds alike.
+// alert is about. The list is fixed, never derived from routes, so that every
+// writer folds alike.
 func IsIdentity(name string) bool {
 	switch name {
 	case "instance", "host", "hostname", "ident", "ip", "address", "node", "nodename",
@@ -75,19 +71,6 @@ func (r *Rollup) Active() int {
 	}
 	return n
 }
-
-// Worst is the highest priority among the firing alerts, P4 where none fires.
-func (r *Rollup) Worst() alert.Priority {
-	for p, c := range r.Firing {
-		if c > 0 {
-			return alert.Priority(p)
-		}
-	}
-	return alert.P4
-}
-
-// Definition is the set of labels that all folded alerts share.
-func (r *Rollup) Definition() label.Set { return r.Sample.Labels.Without(IsIdentity) }
 
 // Fold keeps the rollups of one writer, alert by alert. It isn't safe for
 // concurrent use.

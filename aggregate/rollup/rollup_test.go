@@ -28,7 +28,7 @@ func TestAlertsOfManyHostsAreOneRollup(t *testing.T) {
 	got := f.Changed()
 	require.Len(t, got, 1)
 	require.Equal(t, 3, got[0].Active())
-	require.Equal(t, label.FromStrings("alertname", "Disk"), got[0].Definition())
+	require.Equal(t, label.FromStrings("alertname", "Disk").Fingerprint(), got[0].Hash)
 	require.Empty(t, f.Changed(), "nothing changed since")
 }
 
@@ -68,13 +68,13 @@ func TestAgreesWithRecount(t *testing.T) {
 			}
 		}
 		look()
-		want, worst := map[rollup.Key]int{}, map[rollup.Key]alert.Priority{}
+		want, firing := map[rollup.Key]int{}, map[rollup.Key][5]uint32{}
 		for _, a := range known {
 			if k := rollup.KeyOf(a); a.Fires() {
-				if want[k] == 0 || a.Priority < worst[k] {
-					worst[k] = a.Priority
-				}
 				want[k]++
+				n := firing[k]
+				n[a.Priority]++
+				firing[k] = n
 			}
 		}
 		require.Equal(t, len(want), f.Len())
@@ -82,7 +82,7 @@ func TestAgreesWithRecount(t *testing.T) {
 			r, ok := f.Get(k)
 			require.True(t, ok)
 			require.Equal(t, n, r.Active())
-			require.Equal(t, worst[k], r.Worst())
+			require.Equal(t, firing[k], r.Firing)
 			require.Equal(t, n, summed[k], "deltas don't add up")
 		}
 	})

@@ -48,7 +48,7 @@ func readAll(patterns []string, interval time.Duration) ([]*document, []Issue) {
 	documents := make([]*document, 0, len(files))
 	common := newShared()
 	for _, f := range files {
-		content, err := readFile(f)
+		content, err := ReadFile(f)
 		if err != nil {
 			documents = append(documents, &document{name: f, issues: []Issue{{File: f, Reason: err.Error()}}})
 			continue
@@ -88,8 +88,9 @@ func match(patterns []string) (files []string, issues []Issue) {
 	return files, issues
 }
 
-// readFile reads at most one byte more than ParseFile takes.
-func readFile(name string) ([]byte, error) {
+// ReadFile reads a file of rules or of tests of rules, but at most one byte more
+// than ParseFile takes, by which the parser knows that it is too large.
+func ReadFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err

@@ -19,11 +19,13 @@ import (
 
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fenghuo-mesh/fenghuo/collectors/evaluate/rulefile"
 )
 
 // Bounds of test files, and of what a test may cost.
 const (
-	MaxFileBytes   = 4 << 20
+	MaxFileBytes   = rulefile.MaxFileBytes
 	MaxTests       = 2_000
 	MaxSamples     = 5_000_000 // of the input series of one test
 	MaxEvaluations = 1_000_000 // of the groups of one test

@@ -44,7 +44,7 @@ func Run(ctx context.Context, files []string, o Options) []Result {
 	out := make([]Result, 0, len(files))
 	for _, name := range files {
 		r := Result{File: name}
-		content, err := readFile(name)
+		content, err := rulefile.ReadFile(name)
 		if err != nil {
 			r.Failures = []error{err}
 			out = append(out, r)
@@ -106,15 +106,6 @@ func Write(w io.Writer, results []Result) (failed bool, err error) {
 		}
 	}
 	return failed, nil
-}
-
-func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, MaxFileBytes+1))
 }
 
 // bench is one test at work.

@@ -87,70 +87,31 @@ func (m *Mapping) Ends() bool { return m.status != nil || m.ends != nil }
 // Expiry is how long a report holds, 0 where the mapping doesn't say.
 func (m *Mapping) Expiry() time.Duration { return m.expiry }
 
-// Decode implements intake.Decoder.
-func (m *Mapping) Decode(r intake.Request) (intake.Result, error) {
-	res, _, err := m.run(r)
-	return res, err
-}
-
-// Dry is what a mapping makes of a body, for whoever writes one.
-type Dry struct {
-	Result intake.Result
-	// Empty lists the mapping's fields that yielded nothing in any alert.
-	Empty []string
-}
-
-// DryRun tries a mapping on a request; nothing is stored.
-func DryRun(m *Mapping, r intake.Request) (Dry, error) {
-	res, filled, err := m.run(r)
-	if err != nil {
-		return Dry{}, err
-	}
-	d := Dry{Result: res}
-	for n, v := range m.values() {
-		if *v != nil && !filled[n] {
-			d.Empty = append(d.Empty, n)
-		}
-	}
-	for _, l := range m.labels {
-		if !filled["labels."+l.name] {
-			d.Empty = append(d.Empty, "labels."+l.name)
-		}
-	}
-	for _, l := range m.annotations {
-		if !filled["annotations."+l.name] {
-			d.Empty = append(d.Empty, "annotations."+l.name)
-		}
-	}
-	slices.Sort(d.Empty)
-	return d, nil
-}
-
 // errIgnored: the alert's status is one to ignore.
 var errIgnored = errors.New("status is ignored")
 
-func (m *Mapping) run(r intake.Request) (intake.Result, map[string]bool, error) {
+// Decode implements intake.Decoder.
+func (m *Mapping) Decode(r intake.Request) (intake.Result, error) {
 	body, err := document.Parse(r.Body, document.Limits{})
 	if err != nil {
-		return intake.Result{}, nil, err
+		return intake.Result{}, err
 	}
 	items, err := m.alerts.all(body, intake.MaxAlerts)
 	if err != nil {
-		return intake.Result{}, nil, err
+		return intake.Result{}, err
 	}
-	filled := map[string]bool{}
 	var res intake.Result
 	ignored := 0
 	for i, item := range items {
 		if item.Kind() != document.Object {
-			return intake.Result{}, nil, item.Wrong("object")
+			return intake.Result{}, item.Wrong("object")
 		}
-		e, err := m.one(evaluation{m: m, body: body, item: item, r: &r, filled: filled})
+		e, err := m.one(evaluation{m: m, body: body, item: item, r: &r})
 		switch {
 		case errors.Is(err, errIgnored):
 			ignored++
 		case errors.Is(err, document.ErrType):
-			return intake.Result{}, nil, err
+			return intake.Result{}, err
 		case err != nil:
 			res.Rejected = append(res.Rejected, intake.Rejection{Index: i, Err: fmt.Errorf("%s: %w", item.Path(), err)})
 		default:
@@ -161,9 +122,9 @@ func (m *Mapping) run(r intake.Request) (intake.Result, map[string]bool, error) 
 		res.Control = &intake.Control{Type: intake.ControlIgnored, Reason: "the mapping ignores this status"}
 	}
 	if len(res.Events) == 0 && len(res.Rejected) == 1 {
-		return intake.Result{}, nil, res.Rejected[0].Err
+		return intake.Result{}, res.Rejected[0].Err
 	}
-	return res, filled, nil
+	return res, nil
 }
 
 // evaluation is one alert's turn.
@@ -171,11 +132,10 @@ type evaluation struct {
 	m          *Mapping
 	body, item *document.Value
 	r          *intake.Request
-	filled     map[string]bool
 	err        error
 }
 
-// get evaluates a value and notes that it yielded something.
+// get evaluates a value.
 func (e *evaluation) get(field string, v *value) string {
 	if v == nil || e.err != nil {
 		return ""
@@ -183,9 +143,6 @@ func (e *evaluation) get(field string, v *value) string {
 	text, err := v.text(e.body, e.item)
 	if err != nil {
 		e.err = fmt.Errorf("%s: %w", field, err)
-	}
-	if text != "" {
-		e.filled[field] = true
 	}
 	return text
 }

@@ -35,10 +35,8 @@ func TestExample(t *testing.T) {
 	require.NoError(t, err)
 	m := load(t, string(text))
 	require.True(t, m.Ends())
-	dry, err := DryRun(m, intake.Request{Body: body, ReceivedAt: received})
+	res, err := m.Decode(intake.Request{Body: body, ReceivedAt: received})
 	require.NoError(t, err)
-	require.Empty(t, dry.Empty)
-	res := dry.Result
 	require.Len(t, res.Events, 2)
 	a := res.Events[0].Alert
 	require.Equal(t, map[string]string{
