@@ -47,6 +47,8 @@ func historyPart(n *Node) v1.Part {
 		trouble = "there is no history just now: " + s.Absent.Error()
 	case s.Full:
 		trouble = "nothing is added for want of disk space; it will be made good from the journal"
+	case n.store.Rebuilt():
+		trouble = "it could not be opened at the start, was moved aside and begun anew from the journal"
 	}
 	return part("history", trouble, map[string]float64{"chunks": float64(s.Chunks), "bytes": float64(s.Bytes), "gathered": float64(s.Gathered)})
 }
